@@ -1,0 +1,96 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"), .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"), .treatAllWarnings(as: .error),
+]
+/// For targets that need no pointer: one would have to be written `unsafe` to compile.
+let pointerFree = settings + [.strictMemorySafety()]
+
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioLocks = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+
+/// The order of the targets is the order of the layers: each depends only on those above it.
+let package = Package(
+    name: "hubspot-sync",
+    platforms: [.macOS(.v15)],
+    products: [.executable(name: "hubspot-sync", targets: ["hubspot-sync"])],
+    dependencies: [
+        .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache.git", from: "2.1.1"),
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-configuration.git", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics.git", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-collections.git", from: "1.6.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CMongo", pkgConfig: "libmongoc-1.0", providers: [.apt(["libmongoc-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .target(name: "Model", swiftSettings: pointerFree),
+        .target(name: "Bytes", swiftSettings: settings),
+        .target(name: "Rules", dependencies: ["Model"], swiftSettings: pointerFree),
+        .target(name: "Signature", dependencies: ["Bytes", "COpenSSL"], swiftSettings: settings),
+        .target(name: "Mongo", dependencies: ["Bytes", "CMongo", nioPosix, logging], swiftSettings: settings),
+        .target(name: "Store", dependencies: ["Model", "Bytes", "Mongo", logging], swiftSettings: pointerFree),
+        .target(name: "Curl", dependencies: ["CCurl", nioLocks], swiftSettings: settings),
+        .target(
+            name: "HubSpot", dependencies: ["Model", "Bytes", "Rules", "Curl", logging, metrics], swiftSettings: pointerFree),
+        .target(
+            name: "Sync", dependencies: ["Model", "Rules", "Store", "HubSpot", logging, metrics, lifecycle],
+            swiftSettings: pointerFree),
+        .target(
+            name: "Web",
+            dependencies: [
+                "Model", "Bytes", "Rules", "Signature", "Store", "Sync", "HubSpot", hummingbird, logging, metrics, nioLocks,
+                .product(name: "Mustache", package: "swift-mustache"),
+            ],
+            swiftSettings: pointerFree),
+        .target(
+            name: "Simulator", dependencies: ["Model", "Bytes", "Signature", hummingbird, logging, lifecycle, nioLocks],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "hubspot-sync",
+            dependencies: [
+                "Model", "Bytes", "Rules", "Signature", "Mongo", "Store", "Curl", "HubSpot", "Sync", "Web", "Simulator",
+                hummingbird, logging, metrics, lifecycle,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Configuration", package: "swift-configuration"),
+            ],
+            swiftSettings: settings),
+        .target(
+            name: "TestSupport", dependencies: ["Model", "Bytes", "Mongo", "Store", "Curl", "HubSpot", "Simulator", logging],
+            path: "Tests/TestSupport", swiftSettings: settings),
+        .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: settings),
+        .testTarget(name: "BytesTests", dependencies: ["Bytes", "CMongo", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "RulesTests", dependencies: ["Rules", "Model", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "SignatureTests", dependencies: ["Signature", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "MongoTests", dependencies: ["Mongo", "Bytes", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "StoreTests", dependencies: ["Store", "Model", "Bytes", "Mongo", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "CurlTests", dependencies: ["Curl", "TestSupport", nioCore, nioPosix], swiftSettings: settings),
+        .testTarget(
+            name: "HubSpotTests", dependencies: ["HubSpot", "Model", "Bytes", "Rules", "Curl", "Simulator", "TestSupport"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "SyncTests", dependencies: ["Sync", "Store", "HubSpot", "Simulator", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "WebTests", dependencies: ["Web", "Sync", "Store", "HubSpot", "Simulator", "Curl", "TestSupport"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "SimulatorTests", dependencies: ["Simulator", "Model", "Curl", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "EndToEndTests", dependencies: ["Model", "Bytes", "Mongo", "Curl", "Simulator", "TestSupport"],
+            swiftSettings: settings),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,200 @@
+/// An instant in milliseconds since 1970-01-01T00:00:00Z: what HubSpot sends and what a BSON date holds.
+public struct Timestamp: Sendable, Hashable, Comparable, Codable {
+    public var milliseconds: Int64
+
+    public init(milliseconds: Int64) { self.milliseconds = milliseconds }
+
+    public static func < (a: Self, b: Self) -> Bool { a.milliseconds < b.milliseconds }
+
+    public static func + (a: Self, b: Duration) -> Self { Timestamp(milliseconds: a.milliseconds + b.milliseconds) }
+    public static func - (a: Self, b: Duration) -> Self { Timestamp(milliseconds: a.milliseconds - b.milliseconds) }
+    public static func - (a: Self, b: Self) -> Duration { .milliseconds(a.milliseconds - b.milliseconds) }
+
+    public init(from decoder: any Decoder) throws {
+        let text = try decoder.singleValueContainer().decode(String.self)
+        guard let value = Timestamp(iso8601: text.utf8) else {
+            throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "not an ISO 8601 instant"))
+        }
+        self = value
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(iso8601)
+    }
+}
+
+extension Duration {
+    /// Whole milliseconds, rounded towards zero.
+    public var milliseconds: Int64 {
+        let (seconds, attoseconds) = components
+        return seconds * 1000 + attoseconds / 1_000_000_000_000_000
+    }
+}
+
+// MARK: - Text
+
+extension Timestamp {
+    /// `2026-11-20T08:00:00.000Z`, always with three digits: what JavaScript's `toISOString` prints.
+    public var iso8601: String {
+        String(unsafeUninitializedCapacityHint: 24) { appendISO8601(to: &$0) }
+    }
+
+    /// Appends the 24 characters of `iso8601` (27 for years outside 0...9999).
+    public func appendISO8601(to bytes: inout [UInt8]) {
+        let day = milliseconds.floorDividing(86_400_000)
+        let inDay = milliseconds - day * 86_400_000
+        let (year, month, dayOfMonth) = Timestamp.civil(fromDays: day)
+        func digits(_ value: Int64, _ count: Int) {
+            var divisor: Int64 = 1
+            for _ in 1..<count { divisor *= 10 }
+            while divisor > 0 {
+                bytes.append(UInt8(48 + value / divisor % 10))
+                divisor /= 10
+            }
+        }
+        if year < 0 || year > 9999 {
+            bytes.append(year < 0 ? 0x2D : 0x2B)
+            digits(abs(year), 6)
+        } else {
+            digits(year, 4)
+        }
+        bytes.append(0x2D)
+        digits(month, 2)
+        bytes.append(0x2D)
+        digits(dayOfMonth, 2)
+        bytes.append(0x54)
+        digits(inDay / 3_600_000, 2)
+        bytes.append(0x3A)
+        digits(inDay / 60_000 % 60, 2)
+        bytes.append(0x3A)
+        digits(inDay / 1000 % 60, 2)
+        bytes.append(0x2E)
+        digits(inDay % 1000, 3)
+        bytes.append(0x5A)
+    }
+
+    /// Reads `YYYY-MM-DD`, `YYYY-MM-DDTHH:MM[:SS[.fraction]]` with `Z`, an offset `±HH:MM`, or nothing (read as UTC).
+    /// Digits of the fraction beyond the third are dropped. Anything else is nil.
+    public init?(iso8601 text: some Sequence<UInt8>) {
+        var reader = text.makeIterator()
+        var peeked = reader.next()
+        func next() { peeked = reader.next() }
+        func number(_ digits: Int) -> Int64? {
+            var value: Int64 = 0
+            for _ in 0..<digits {
+                guard let byte = peeked, byte >= 48, byte <= 57 else { return nil }
+                value = value * 10 + Int64(byte - 48)
+                next()
+            }
+            return value
+        }
+        func take(_ byte: UInt8) -> Bool {
+            guard peeked == byte else { return false }
+            next()
+            return true
+        }
+        guard let year = number(4), take(0x2D), let month = number(2), take(0x2D), let day = number(2),
+            (1...12).contains(month), day >= 1, day <= Timestamp.days(inMonth: month, of: year)
+        else { return nil }
+        var result = Timestamp.days(year, month, day) * 86_400_000
+        if peeked != nil {
+            guard take(0x54) || take(0x20), let hour = number(2), take(0x3A), let minute = number(2), hour < 24, minute < 60
+            else { return nil }
+            result += hour * 3_600_000 + minute * 60_000
+            if take(0x3A) {
+                guard let second = number(2), second <= 60 else { return nil }
+                result += second * 1000
+                if take(0x2E) {
+                    var scale: Int64 = 100
+                    guard let first = number(1) else { return nil }
+                    result += first * scale
+                    while let byte = peeked, byte >= 48, byte <= 57 {
+                        scale /= 10
+                        result += Int64(byte - 48) * scale
+                        next()
+                    }
+                }
+            }
+            if take(0x5A) {
+                // UTC
+            } else if let sign = peeked, sign == 0x2B || sign == 0x2D {
+                next()
+                guard let hour = number(2), hour < 24 else { return nil }
+                _ = take(0x3A)
+                guard let minute = number(2), minute < 60 else { return nil }
+                let offset = hour * 3_600_000 + minute * 60_000
+                result += sign == 0x2B ? -offset : offset
+            }
+        }
+        guard peeked == nil else { return nil }
+        milliseconds = result
+    }
+
+    /// What a HubSpot `date` or `datetime` property holds: ISO 8601, or milliseconds since the epoch as decimal digits.
+    ///
+    /// - Source: platform page, section 5.10 (documentation and captures disagree, so both are read).
+    public init?(property text: some Collection<UInt8>) {
+        if let value = Timestamp(iso8601: text) {
+            self = value
+            return
+        }
+        var digits = text[...]
+        let isNegative = digits.first == 0x2D
+        if isNegative { digits = digits.dropFirst() }
+        // 8.64e15 ms is the largest instant that JavaScript's Date can hold: 16 digits.
+        guard !digits.isEmpty, digits.count <= 16 else { return nil }
+        var value: Int64 = 0
+        for byte in digits {
+            guard byte >= 48, byte <= 57 else { return nil }
+            value = value * 10 + Int64(byte - 48)
+        }
+        guard value <= 8_640_000_000_000_000 else { return nil }
+        milliseconds = isNegative ? -value : value
+    }
+
+    // The algorithms of Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms", proleptic Gregorian calendar.
+
+    private static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
+        let y = month <= 2 ? year - 1 : year
+        let era = y.floorDividing(400)
+        let yearOfEra = y - era * 400
+        let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
+        return era * 146_097 + dayOfEra - 719_468
+    }
+
+    private static func civil(fromDays days: Int64) -> (year: Int64, month: Int64, day: Int64) {
+        let shifted = days + 719_468
+        let era = shifted.floorDividing(146_097)
+        let dayOfEra = shifted - era * 146_097
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let shiftedMonth = (5 * dayOfYear + 2) / 153
+        let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
+        return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * shiftedMonth + 2) / 5 + 1)
+    }
+
+    private static func days(inMonth month: Int64, of year: Int64) -> Int64 {
+        switch month {
+        case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
+        case 4, 6, 9, 11: 30
+        default: 31
+        }
+    }
+}
+
+extension Int64 {
+    fileprivate func floorDividing(_ divisor: Int64) -> Int64 {
+        self >= 0 ? self / divisor : (self - divisor + 1) / divisor
+    }
+}
+
+extension String {
+    fileprivate init(unsafeUninitializedCapacityHint capacity: Int, _ fill: (inout [UInt8]) -> Void) {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(capacity)
+        fill(&bytes)
+        self = String(decoding: bytes, as: UTF8.self)
+    }
+}
