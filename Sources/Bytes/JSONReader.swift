@@ -1,0 +1,364 @@
+/// Walks one JSON text (RFC 8259) from front to back without building a tree.
+///
+/// The caller asks for what it expects and skips the rest; strings come as slices of the text. Everything a peer can send is
+/// either read or thrown as `JSONError`; nothing traps.
+public struct JSONReader: Sendable {
+    public enum Kind: Sendable { case object, array, string, number, bool, null }
+
+    /// A string as it stands in the text, between its quotes.
+    public struct Slice: Sendable {
+        public let range: Range<Int>
+        /// Whether the slice holds a backslash, so that its characters differ from its bytes.
+        public let isEscaped: Bool
+    }
+
+    /// The text.
+    public let bytes: [UInt8]
+    /// The offset of the next byte to read.
+    public private(set) var position = 0
+    private var needsComma = false
+
+    /// Containers within containers; HubSpot's deepest answer has fewer than ten.
+    static let depthMax = 128
+
+    /// - Throws: `.encoding` when the text is not UTF-8. A byte order mark is not JSON.
+    public init(_ bytes: [UInt8]) throws(JSONError) {
+        self.bytes = bytes
+        do {
+            _ = try UTF8Span(validating: bytes.span)
+        } catch {
+            throw JSONError(.encoding, at: 0)
+        }
+    }
+
+    // MARK: Containers
+
+    /// The kind of the next value, which stays unread.
+    public mutating func peek() throws(JSONError) -> Kind {
+        skipSpace()
+        switch byte ?? 0 {
+        case UInt8(ascii: "{"): return .object
+        case UInt8(ascii: "["): return .array
+        case UInt8(ascii: "\""): return .string
+        case UInt8(ascii: "t"), UInt8(ascii: "f"): return .bool
+        case UInt8(ascii: "n"): return .null
+        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return .number
+        default: throw unexpected
+        }
+    }
+
+    /// Reads `{`; then `nextKey` until it is nil.
+    public mutating func enterObject() throws(JSONError) { try open(UInt8(ascii: "{")) }
+
+    /// Reads `[`; then `nextElement` until it is false.
+    public mutating func enterArray() throws(JSONError) { try open(UInt8(ascii: "[")) }
+
+    private mutating func open(_ bracket: UInt8) throws(JSONError) {
+        skipSpace()
+        guard byte == bracket else { throw unexpected }
+        position += 1
+        needsComma = false
+    }
+
+    /// The next member's name with its colon, or nil when `}` was read.
+    public mutating func nextKey() throws(JSONError) -> Slice? {
+        guard try nextItem(closing: UInt8(ascii: "}")) else { return nil }
+        let key = try string()
+        skipSpace()
+        guard byte == UInt8(ascii: ":") else { throw unexpected }
+        position += 1
+        return key
+    }
+
+    /// True when a value follows, false when `]` was read.
+    public mutating func nextElement() throws(JSONError) -> Bool { try nextItem(closing: UInt8(ascii: "]")) }
+
+    private mutating func nextItem(closing bracket: UInt8) throws(JSONError) -> Bool {
+        skipSpace()
+        if byte == bracket {
+            position += 1
+            needsComma = true
+            return false
+        }
+        if needsComma {
+            guard byte == UInt8(ascii: ",") else { throw unexpected }
+            position += 1
+            skipSpace()
+        }
+        return true
+    }
+
+    // MARK: Values
+
+    public mutating func string() throws(JSONError) -> Slice {
+        skipSpace()
+        guard byte == UInt8(ascii: "\"") else { throw unexpected }
+        let start = position + 1
+        let (end, isEscaped) = bytes.withUnsafeBytes { JSONReader.scanString($0, from: start) }
+        guard end < bytes.count, bytes[end] == UInt8(ascii: "\"") else {
+            throw JSONError(end < bytes.count ? .syntax : .truncated, at: min(end, bytes.count))
+        }
+        position = end + 1
+        needsComma = true
+        let slice = Slice(range: start..<end, isEscaped: isEscaped)
+        if isEscaped { try checkEscapes(slice) }
+        return slice
+    }
+
+    /// Reads a number and returns its bytes, checked against JSON's grammar.
+    public mutating func number() throws(JSONError) -> Range<Int> {
+        skipSpace()
+        let start = position
+        if byte == UInt8(ascii: "-") { position += 1 }
+        if byte == UInt8(ascii: "0") {
+            position += 1
+        } else {
+            try digits()
+        }
+        if byte == UInt8(ascii: ".") {
+            position += 1
+            try digits()
+        }
+        if byte == UInt8(ascii: "e") || byte == UInt8(ascii: "E") {
+            position += 1
+            if byte == UInt8(ascii: "+") || byte == UInt8(ascii: "-") { position += 1 }
+            try digits()
+        }
+        needsComma = true
+        return start..<position
+    }
+
+    public mutating func bool() throws(JSONError) -> Bool {
+        skipSpace()
+        if byte == UInt8(ascii: "t") {
+            try literal("true")
+            return true
+        }
+        try literal("false")
+        return false
+    }
+
+    public mutating func null() throws(JSONError) {
+        skipSpace()
+        try literal("null")
+    }
+
+    /// Reads one value of any kind and forgets it; checks its syntax all the same.
+    public mutating func skip() throws(JSONError) {
+        var closers: [UInt8] = []
+        repeat {
+            switch try peek() {
+            case .string: _ = try string()
+            case .number: _ = try number()
+            case .bool: _ = try bool()
+            case .null: try null()
+            case .object:
+                try enterObject()
+                closers.append(UInt8(ascii: "}"))
+            case .array:
+                try enterArray()
+                closers.append(UInt8(ascii: "]"))
+            }
+            guard closers.count <= JSONReader.depthMax else { throw JSONError(.depth, at: position) }
+            while let closer = closers.last {
+                if closer == UInt8(ascii: "}") {
+                    if try nextKey() != nil { break }
+                } else if try nextElement() {
+                    break
+                }
+                closers.removeLast()
+            }
+        } while !closers.isEmpty
+    }
+
+    /// - Throws: `.syntax` when anything but white space follows the value.
+    public mutating func finish() throws(JSONError) {
+        skipSpace()
+        guard position == bytes.count else { throw JSONError(.syntax, at: position) }
+    }
+
+    // MARK: Conveniences
+
+    /// The string's characters, escapes resolved.
+    public func text(_ slice: Slice) -> String {
+        slice.isEscaped ? String(decoding: unescaped(slice), as: UTF8.self) : String(decoding: bytes[slice.range], as: UTF8.self)
+    }
+
+    /// The string's characters as UTF-8, escapes resolved; a lone surrogate becomes U+FFFD, as in JavaScript's `TextEncoder`.
+    public func unescaped(_ slice: Slice) -> [UInt8] {
+        guard slice.isEscaped else { return Array(bytes[slice.range]) }
+        var result: [UInt8] = []
+        result.reserveCapacity(slice.range.count)
+        appendUnescaped(slice, to: &result)
+        return result
+    }
+
+    /// Whether the string equals `text`. An escaped name is compared by its characters.
+    public func matches(_ slice: Slice, _ text: StaticString) -> Bool {
+        if slice.isEscaped {
+            return text.withUTF8Buffer { unescaped(slice).elementsEqual($0) }
+        }
+        guard slice.range.count == text.utf8CodeUnitCount else { return false }
+        return text.withUTF8Buffer { bytes[slice.range].elementsEqual($0) }
+    }
+
+    /// A string, or nil for any other kind of value, which is read and forgotten.
+    public mutating func stringOrSkip() throws(JSONError) -> String? {
+        guard try peek() == .string else {
+            try skip()
+            return nil
+        }
+        return text(try string())
+    }
+
+    /// An integer written as a number or as a string of digits; nil for anything else, which is read and forgotten.
+    public mutating func integerOrSkip() throws(JSONError) -> Int64? {
+        switch try peek() {
+        case .number: return Int64(decimal: bytes[try number()])
+        case .string: return Int64(decimal: unescaped(try string())[...])
+        default:
+            try skip()
+            return nil
+        }
+    }
+
+    // MARK: Bytes
+
+    private var byte: UInt8? { position < bytes.count ? bytes[position] : nil }
+
+    private var unexpected: JSONError { JSONError(position < bytes.count ? .syntax : .truncated, at: position) }
+
+    private mutating func skipSpace() {
+        while position < bytes.count {
+            switch bytes[position] {
+            case 0x20, 0x0A, 0x0D, 0x09: position += 1
+            default: return
+            }
+        }
+    }
+
+    private mutating func digits() throws(JSONError) {
+        guard let first = byte, first >= 48, first <= 57 else { throw unexpected }
+        while let digit = byte, digit >= 48, digit <= 57 { position += 1 }
+    }
+
+    private mutating func literal(_ text: StaticString) throws(JSONError) {
+        let end = position + text.utf8CodeUnitCount
+        guard end <= bytes.count, text.withUTF8Buffer({ bytes[position..<end].elementsEqual($0) }) else { throw unexpected }
+        position = end
+        needsComma = true
+    }
+
+    /// The offset of the closing quote, or of the control character or the end that is there instead.
+    private static func scanString(_ bytes: UnsafeRawBufferPointer, from start: Int) -> (end: Int, isEscaped: Bool) {
+        var index = start
+        var isEscaped = false
+        while true {
+            // Eight bytes at a time while none of them is a quote, a backslash or a control character.
+            while index + 8 <= bytes.count {
+                let word = bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self).littleEndian
+                let quote = word ^ 0x2222_2222_2222_2222
+                let backslash = word ^ 0x5C5C_5C5C_5C5C_5C5C
+                let ones: UInt64 = 0x0101_0101_0101_0101
+                let found =
+                    ((quote &- ones) & ~quote | (backslash &- ones) & ~backslash | (word &- ones &* 0x20) & ~word)
+                    & 0x8080_8080_8080_8080
+                if found != 0 {
+                    index += found.trailingZeroBitCount / 8
+                    break
+                }
+                index += 8
+            }
+            guard index < bytes.count else { return (bytes.count, isEscaped) }
+            switch bytes[index] {
+            case UInt8(ascii: "\""): return (index, isEscaped)
+            case UInt8(ascii: "\\"):
+                isEscaped = true
+                index += 2
+                if index > bytes.count { return (bytes.count, isEscaped) }
+            case 0..<0x20: return (index, isEscaped)
+            default: index += 1
+            }
+        }
+    }
+
+    private func checkEscapes(_ slice: Slice) throws(JSONError) {
+        var index = slice.range.lowerBound
+        while index < slice.range.upperBound {
+            guard bytes[index] == UInt8(ascii: "\\") else {
+                index += 1
+                continue
+            }
+            switch bytes[index + 1] {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"),
+                UInt8(ascii: "n"), UInt8(ascii: "r"), UInt8(ascii: "t"):
+                index += 2
+            case UInt8(ascii: "u") where index + 6 <= slice.range.upperBound && hex(at: index + 2) != nil:
+                index += 6
+            default: throw JSONError(.syntax, at: index)
+            }
+        }
+    }
+
+    private func hex(at index: Int) -> UInt16? {
+        var value: UInt16 = 0
+        for byte in bytes[index..<index + 4] {
+            switch byte {
+            case 48...57: value = value << 4 | UInt16(byte - 48)
+            case 65...70: value = value << 4 | UInt16(byte - 55)
+            case 97...102: value = value << 4 | UInt16(byte - 87)
+            default: return nil
+            }
+        }
+        return value
+    }
+
+    /// Appends the characters of an escaped slice, whose escapes were checked when it was read.
+    func appendUnescaped(_ slice: Slice, to result: inout [UInt8]) {
+        var index = slice.range.lowerBound
+        let end = slice.range.upperBound
+        while index < end {
+            guard bytes[index] == UInt8(ascii: "\\") else {
+                result.append(bytes[index])
+                index += 1
+                continue
+            }
+            switch bytes[index + 1] {
+            case UInt8(ascii: "b"): result.append(0x08)
+            case UInt8(ascii: "f"): result.append(0x0C)
+            case UInt8(ascii: "n"): result.append(0x0A)
+            case UInt8(ascii: "r"): result.append(0x0D)
+            case UInt8(ascii: "t"): result.append(0x09)
+            case UInt8(ascii: "u"):
+                let unit = hex(at: index + 2) ?? 0xFFFD
+                var scalar = Unicode.Scalar(UInt32(unit))
+                if unit & 0xFC00 == 0xD800, index + 12 <= end, bytes[index + 6] == UInt8(ascii: "\\"),
+                    bytes[index + 7] == UInt8(ascii: "u"), let low = hex(at: index + 8), low & 0xFC00 == 0xDC00
+                {
+                    scalar = Unicode.Scalar(0x10000 + (UInt32(unit & 0x3FF) << 10 | UInt32(low & 0x3FF)))
+                    index += 6
+                }
+                result.append(contentsOf: String(scalar ?? "\u{FFFD}").utf8)
+                index += 4
+            case let other: result.append(other)
+            }
+            index += 2
+        }
+    }
+}
+
+extension Int64 {
+    /// An optional minus and 1...19 decimal digits; nil for anything else or out of range.
+    public init?(decimal text: some Collection<UInt8>) {
+        var magnitude: UInt64 = 0
+        let isNegative = text.first == UInt8(ascii: "-")
+        let digits = isNegative ? text.dropFirst() : text[...]
+        guard !digits.isEmpty, digits.count <= 19 else { return nil }
+        for byte in digits {
+            guard byte >= 48, byte <= 57 else { return nil }
+            magnitude = magnitude * 10 + UInt64(byte - 48)
+        }
+        guard let value = Int64(exactly: magnitude) else { return nil }
+        self = isNegative ? -value : value
+    }
+}
