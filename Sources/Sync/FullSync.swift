@@ -1,0 +1,63 @@
+import HubSpot
+import Model
+import Store
+
+/// Walks the list of one type from its first page to its last and writes every record into the mirror.
+struct FullSync: Sendable {
+    /// Pages that may be on their way into MongoDB while the next one is read: enough to hide a write behind a read,
+    /// few enough to keep memory flat when MongoDB is the slower one.
+    static let pagesInHandMax = 4
+    static let pageSize = 100
+
+    let hubspot: HubSpotClient
+    let mirror: MirrorWriter
+    let catalog: PropertyCatalog
+
+    /// - Parameters:
+    ///   - limit: the most records to read; nil for all.
+    ///   - report: told of the total once it is known, then of each page when it is in the mirror.
+    /// - Throws: `HubSpotError` or `MongoError` when the walk cannot go on, `CancellationError`. A record's own failure is
+    ///   reported, never thrown.
+    func run(_ type: RecordType, limit: Int?, report: @escaping @Sendable (Report) async -> Void) async throws {
+        let properties = try await catalog.names(of: type, isFresh: true, as: .full)
+        if let total = try await total(of: type) { await report(.total(min(total, limit ?? total))) }
+        try await withThrowingTaskGroup(of: Void.self) { writes in
+            var after: String?
+            var left = limit ?? .max
+            var inHand = 0
+            repeat {
+                try Task.checkCancellation()
+                let page = try await hubspot.page(
+                    of: type, after: after, limit: min(FullSync.pageSize, left), properties: properties, archived: false, as: .full)
+                if inHand == FullSync.pagesInHandMax {
+                    try await writes.next()
+                    inHand -= 1
+                }
+                writes.addTask {
+                    let outcome = try await mirror.writePatiently(page.records, of: type)
+                    await report(.page(outcome, page.failures))
+                }
+                inHand += 1
+                left -= page.records.count + page.failures.count
+                after = page.after
+            } while after != nil && left > 0
+            try await writes.waitForAll()
+        }
+    }
+
+    enum Report: Sendable {
+        case total(Int)
+        case page(WriteOutcome, [RecordFailure])
+    }
+
+    /// The number of records that a search without a filter finds. Only the progress bar needs it, so a search that fails
+    /// leaves it unknown; what is really wrong shows in the walk.
+    private func total(of type: RecordType) async throws -> Int? {
+        do {
+            return try await hubspot.search(type, SearchQuery(limit: 1), as: .full).total
+        } catch {
+            try Task.checkCancellation()
+            return nil
+        }
+    }
+}

@@ -1,0 +1,37 @@
+public import HubSpot
+
+/// Whether HubSpot answers, asked at most twice a minute however often the status page is read.
+public actor HubSpotHealth {
+    static let lifetime: Duration = .seconds(30)
+
+    private let hubspot: HubSpotClient
+    private var last: (isReachable: Bool, askedAt: ContinuousClock.Instant)?
+    private var asking: Task<Bool, Never>?
+
+    public init(hubspot: HubSpotClient) { self.hubspot = hubspot }
+
+    /// True when HubSpot answered the cheapest call, even if it refused the scope for that one.
+    public func isReachable() async -> Bool {
+        if let last, ContinuousClock.now - last.askedAt < HubSpotHealth.lifetime { return last.isReachable }
+        if let asking { return await asking.value }
+        // Shared by all who ask at once, so it belongs to none of them.
+        let task = Task { [hubspot] in
+            do {
+                _ = try await hubspot.account(as: .live)
+                return true
+            } catch let error {
+                switch error.kind {
+                case .missingScopes, .notFound, .rejected: return true
+                default: return false
+                }
+            }
+        }
+        asking = task
+        let isReachable = await task.value
+        asking = nil
+        last = (isReachable, .now)
+        return isReachable
+    }
+
+    public func budget() async -> BudgetSnapshot { await hubspot.budget }
+}

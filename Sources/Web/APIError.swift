@@ -1,0 +1,58 @@
+import Bytes
+import Hummingbird
+
+/// An answer that says what is wrong and what to do, in the form that every error of the service has.
+struct APIError: Error, Sendable {
+    let status: HTTPResponse.Status
+    /// Machine-readable, stable.
+    let code: String
+    /// For people; never a stack, a URI with credentials or a token.
+    let message: String
+    var retryAfter: Duration?
+
+    init(_ status: HTTPResponse.Status, _ code: String, _ message: String, retryAfter: Duration? = nil) {
+        self.status = status
+        self.code = code
+        self.message = message
+        self.retryAfter = retryAfter
+    }
+
+    /// A query parameter or body field with a value that cannot be used.
+    static func badValue(of name: String, _ expected: String) -> Self {
+        APIError(.badRequest, "bad_parameter", "\(name) must be \(expected)")
+    }
+
+    /// - Parameter requestID: what the log calls this request.
+    func response(requestID: String) -> Response {
+        var response = Response.json(status) { json in
+            json.object { json in
+                json.key("success")
+                json.bool(false)
+                json.key("error")
+                json.string(message)
+                json.key("code")
+                json.string(code)
+                json.key("requestId")
+                json.string(requestID)
+            }
+        }
+        if let retryAfter { response.headers[.retryAfter] = String(max(1, (retryAfter.milliseconds + 999) / 1000)) }
+        if status == .unauthorized { response.headers[.wwwAuthenticate] = "Bearer realm=\"hubspot-sync\"" }
+        return response
+    }
+}
+
+extension Response {
+    /// A JSON answer that no cache keeps: it holds personal data or the state of a moment.
+    static func json(_ status: HTTPResponse.Status = .ok, _ write: (inout JSONWriter) throws -> Void) rethrows -> Response {
+        var json = JSONWriter(capacity: 1024)
+        try write(&json)
+        return .json(status, json.finish())
+    }
+
+    static func json(_ status: HTTPResponse.Status = .ok, _ bytes: [UInt8]) -> Response {
+        Response(
+            status: status, headers: [.contentType: "application/json; charset=utf-8", .cacheControl: "no-store"],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+    }
+}

@@ -1,0 +1,108 @@
+import Bytes
+import HubSpot
+import Hummingbird
+import Model
+import Store
+import Sync
+
+/// The state of everything in one answer. What cannot be known now (MongoDB away) is null, never a guess.
+struct StatusRoutes {
+    let mirror: MirrorReader
+    let runs: Runs
+    let hubspot: HubSpotHealth
+
+    /// - Parameter group: `/api/admin/hubspot/sync`
+    func add(to group: RouterGroup<AppContext>) {
+        group.get("status") { _, context in
+            let reachable = await hubspot.isReachable()
+            let budget = await hubspot.budget()
+            let running = await runs.running
+            var counts: [RecordType: MirrorCounts]?
+            var latest: [Run] = []
+            do {
+                counts = try await mirror.counts()
+                latest = try await runs.latest(limit: 50)
+            } catch {
+                context.logger.warning("Status without MongoDB", metadata: ["error": "\(error)"])
+            }
+            return Response.json { $0.object { json in
+                for type in RecordType.allCases {
+                    json.key(type.rawValue)
+                    json.object { json in StatusRoutes.write(counts?[type], to: &json) }
+                }
+                json.key("tasks")
+                json.object { json in
+                    for name in ["queued", "inFlight", "retrying", "failed"] {
+                        json.key(name)
+                        json.integer(0)
+                    }
+                    json.key("oldestAgeMs")
+                    json.null()
+                }
+                json.key("webhooks")
+                json.object { json in
+                    for name in ["received", "rejected"] {
+                        json.key(name)
+                        json.integer(0)
+                    }
+                    json.key("lastReceivedAt")
+                    json.null()
+                    json.key("lagMs")
+                    json.object { json in
+                        json.key("p50")
+                        json.null()
+                        json.key("p99")
+                        json.null()
+                    }
+                }
+                json.key("runs")
+                json.object { json in
+                    json.key("active")
+                    json.array { json in for run in running { run.write(to: &json) } }
+                    json.key("last")
+                    json.object { json in
+                        var seen: Set<String> = []
+                        for run in latest where run.isFinished && seen.insert(run.scope.name).inserted {
+                            json.key(run.scope.name)
+                            run.write(to: &json)
+                        }
+                    }
+                }
+                json.key("hubspot")
+                json.object { json in
+                    json.key("reachable")
+                    json.bool(reachable)
+                    json.key("rateLimit")
+                    json.object { json in
+                        json.key("limit")
+                        json.integer(budget.limit)
+                        json.key("intervalMs")
+                        json.integer(budget.interval.milliseconds)
+                        json.key("remaining")
+                        json.integer(budget.remaining)
+                    }
+                }
+                json.key("mongodb")
+                json.object { json in
+                    json.key("reachable")
+                    json.bool(counts != nil)
+                }
+            } }
+        }
+    }
+
+    private static func write(_ counts: MirrorCounts?, to json: inout JSONWriter) {
+        json.key("total")
+        json.integer(counts?.total)
+        json.key("synced")
+        json.integer(counts?.synced)
+        json.key("pending")
+        json.integer(counts?.pending)
+        json.key("error")
+        json.integer(counts?.error)
+        json.key("archived")
+        json.integer(counts?.archived)
+        json.key("lastSyncedAt")
+        json.timestamp(counts?.lastSyncedAt)
+    }
+}

@@ -1,0 +1,19 @@
+import ArgumentParser
+
+/// `hubspot-sync`: the service and the commands around it.
+@main
+struct HubSpotSync: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "hubspot-sync",
+        abstract: "Keeps a live mirror of a HubSpot account's contacts, companies and deals in MongoDB.",
+        discussion: "Configuration comes from environment variables; each can also stand in a file given by --config.",
+        subcommands: [ServeCommand.self, SyncCommand.self, StatusCommand.self, DoctorCommand.self, SimulateCommand.self],
+        defaultSubcommand: ServeCommand.self)
+}
+
+/// One readable sentence on standard error, exit code 1.
+struct Failure: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}

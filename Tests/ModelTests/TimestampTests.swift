@@ -1,0 +1,41 @@
+import Foundation
+import Model
+import Testing
+
+@Suite struct TimestampTests {
+    @Test(arguments: [
+        ("1970-01-01T00:00:00.000Z", 0), ("2024-01-17T19:55:04.281Z", 1_705_521_304_281), ("2026-11-20T08:00:00Z", 1_795_161_600_000),
+        ("2000-02-29T23:59:59.999Z", 951_868_799_999), ("1969-12-31T23:59:59.999Z", -1), ("2026-11-20", 1_795_132_800_000),
+        ("2026-11-20T08:00:00.1Z", 1_795_161_600_100), ("2026-11-20T08:00:00.123456789Z", 1_795_161_600_123),
+        ("2026-11-20T10:30:00+02:30", 1_795_161_600_000), ("2026-11-20T03:00:00-05:00", 1_795_161_600_000),
+    ] as [(String, Int64)])
+    func readsEveryFormThatHubSpotSends(text: String, milliseconds: Int64) {
+        #expect(Timestamp(iso8601: text.utf8)?.milliseconds == milliseconds)
+    }
+
+    @Test(arguments: [
+        "", "2026", "2026-13-01", "2026-02-29", "2026-11-20T", "2026-11-20T24:00:00Z", "2026-11-20T08:60:00Z", "2026-11-20T08:00:00.Z",
+        "2026-11-20T08:00:00Zx", "20261120", "abc", "2026-11-20T08:00:00+2", "-026-11-20",
+    ])
+    func refusesWhatIsNoInstant(text: String) { #expect(Timestamp(iso8601: text.utf8) == nil) }
+
+    @Test func readsPropertiesInBothForms() {
+        #expect(Timestamp(property: Array("1752559200000".utf8))?.milliseconds == 1_752_559_200_000)
+        #expect(Timestamp(property: Array("-1000".utf8))?.milliseconds == -1000)
+        #expect(Timestamp(property: Array("2025-07-15".utf8))?.milliseconds == 1_752_537_600_000)
+        for text in ["", "-", "99999999999999999", "12a", "1e9"] { #expect(Timestamp(property: Array(text.utf8)) == nil, "\(text)") }
+    }
+
+    /// Foundation's calendar is the reference, from the year 1 to 9999.
+    @Test func printsWhatFoundationPrintsAndReadsItBack() {
+        let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
+        for step in 0..<4000 {
+            let milliseconds = -62_135_596_800_000 + Int64(step) * 78_894_763_213
+            let timestamp = Timestamp(milliseconds: milliseconds)
+            // Whole milliseconds in a Double can fall just below themselves: half a millisecond keeps the reference honest.
+            let date = Date(timeIntervalSince1970: (Double(milliseconds) + 0.5) / 1000)
+            #expect(timestamp.iso8601 == date.formatted(style))
+            #expect(Timestamp(iso8601: timestamp.iso8601.utf8) == timestamp)
+        }
+    }
+}
