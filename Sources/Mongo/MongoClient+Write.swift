@@ -1,0 +1,199 @@
+public import Bytes
+internal import CMongo
+
+extension MongoClient {
+    /// What a MongoDB document may weigh.
+    public static let documentBytesMax = 16 * 1024 * 1024
+
+    /// Inserts in no particular order; one document's failure leaves the others alone. The driver splits what one message cannot carry.
+    ///
+    /// - Throws: when the outcome is unknown or nothing could be done (`.unreachable`, `.timedOut`); some may have been written then.
+    public func insert(_ documents: [[UInt8]], into collection: String) throws(MongoError) -> BulkOutcome {
+        try bulk(documents.map(MongoWrite.insert), in: collection)
+    }
+
+    /// Writes in no particular order; one write's failure leaves the others alone. Neighbours of one kind share a message.
+    ///
+    /// - Throws: as `insert`.
+    public func bulk(_ writes: [MongoWrite], in collection: String) throws(MongoError) -> BulkOutcome {
+        var outcome = BulkOutcome()
+        let collection = Collection(collection, of: self)
+        let bulk = Bulk(of: collection)
+        /// Indexes of the writes that are sent: the driver counts only these.
+        var sent: [Int] = []
+        for (index, write) in writes.enumerated() {
+            do {
+                try bulk.append(write)
+                sent.append(index)
+            } catch {
+                outcome.failures.append(.init(index: index, error: error))
+            }
+        }
+        guard !sent.isEmpty else { return outcome }
+        try bulk.execute(into: &outcome, indexes: sent)
+        outcome.failures.sort { $0.index < $1.index }
+        return outcome
+    }
+
+    /// - Returns: how many documents matched.
+    @discardableResult
+    public func updateMany(_ filter: BSONDocument, update: BSONDocument, in collection: String) throws(MongoError) -> Int {
+        try single(.updateMany(filter, update: update), in: collection).matched
+    }
+
+    /// - Returns: whether a document matched or, with `upsert`, was made.
+    @discardableResult
+    public func updateOne(
+        _ filter: BSONDocument, update: BSONDocument, upsert: Bool = false, in collection: String
+    ) throws(MongoError) -> Bool {
+        let outcome = try single(.updateOne(filter, update: update, upsert: upsert), in: collection)
+        return outcome.matched + outcome.upserted.count > 0
+    }
+
+    public func replaceOne(
+        _ filter: BSONDocument, with document: BSONDocument, upsert: Bool = false, in collection: String
+    ) throws(MongoError) {
+        _ = try single(.replaceOne(filter, with: document, upsert: upsert), in: collection)
+    }
+
+    /// - Returns: how many documents were deleted.
+    @discardableResult
+    public func deleteMany(_ filter: BSONDocument, in collection: String) throws(MongoError) -> Int {
+        try single(.deleteMany(filter), in: collection).deleted
+    }
+
+    private func single(_ write: MongoWrite, in collection: String) throws(MongoError) -> BulkOutcome {
+        let outcome = try bulk([write], in: collection)
+        if let failure = outcome.failures.first { throw failure.error }
+        return outcome
+    }
+
+    /// Finds and updates one document in one atomic step: how work is leased.
+    ///
+    /// - Parameter returnsUpdated: the document as it is after the update, else as it was before.
+    /// - Returns: nil when none matched (and, with `upsert` and not `returnsUpdated`, when one was made).
+    public func findOneAndUpdate(
+        _ filter: BSONDocument, update: BSONDocument, sort: BSONDocument? = nil, projection: BSONDocument? = nil,
+        upsert: Bool = false, returnsUpdated: Bool = true, in collection: String
+    ) throws(MongoError) -> BSONDocument? {
+        let collection = Collection(collection, of: self)
+        var reply = hs_reply()
+        var error = bson_error_t()
+        let succeeded = filter.withC { filter in
+            update.withC { update in
+                sort.withC { sort in
+                    projection.withC { projection in
+                        hs_mongo_find_and_update(
+                            collection.handle, filter, update, sort, projection, upsert, returnsUpdated, &reply, &error)
+                    }
+                }
+            }
+        }
+        let document = BSONDocument(taking: reply)
+        guard succeeded else { throw MongoError(error) }
+        try document["writeConcernError"].map(MongoClient.throwWriteConcern)
+        return document["value"]?.document
+    }
+
+    /// Makes the indexes that are missing; existing ones cost a round trip a collection.
+    ///
+    /// - Throws: `.rejected` when an index of that name exists with other keys or options; `.unreachable` when a large collection takes
+    ///   longer than the socket's time-out: the server goes on, and the next call waits for the same build.
+    public func ensureIndexes(_ indexes: [IndexSpec]) throws(MongoError) {
+        var collections: [String] = []
+        for index in indexes where !collections.contains(index.collection) { collections.append(index.collection) }
+        for collection in collections {
+            let documents = indexes.filter { $0.collection == collection }.map { BSONValue.document($0.document) }
+            _ = try command([
+                "createIndexes": .string(collection), "indexes": .array(documents), "writeConcern": ["w": "majority"],
+            ])
+        }
+    }
+
+    fileprivate static func throwWriteConcern(_ error: BSONValue) throws(MongoError) {
+        let code = error.document?["code"]?.integer ?? 64
+        throw MongoError(serverCode: UInt32(clamping: code), text: error.document?["errmsg"]?.string ?? "write concern failed")
+    }
+}
+
+/// The driver's bulk operation, freed with the scope that made it.
+private struct Bulk: ~Copyable {
+    private let handle: OpaquePointer
+
+    init(of collection: borrowing Collection) { handle = hs_mongo_bulk(collection.handle) }
+
+    deinit { mongoc_bulk_operation_destroy(handle) }
+
+    private static let plain: BSONDocument = ["validate": false]
+    private static let upserting: BSONDocument = ["validate": false, "upsert": true]
+
+    borrowing func append(_ write: MongoWrite) throws(MongoError) {
+        switch write {
+        case .insert(let document):
+            try append(HS_INSERT, nil, document, Bulk.plain)
+        case .updateOne(let filter, let update, let upsert):
+            Bulk.checkOperators(update)
+            try append(HS_UPDATE_ONE, filter, update.bytes, upsert ? Bulk.upserting : Bulk.plain)
+        case .updateMany(let filter, let update):
+            Bulk.checkOperators(update)
+            try append(HS_UPDATE_MANY, filter, update.bytes, Bulk.plain)
+        case .replaceOne(let filter, let document, let upsert):
+            try append(HS_REPLACE_ONE, filter, document.bytes, upsert ? Bulk.upserting : Bulk.plain)
+        case .deleteOne(let filter):
+            try append(HS_DELETE_ONE, filter, nil, Bulk.plain)
+        case .deleteMany(let filter):
+            try append(HS_DELETE_MANY, filter, nil, Bulk.plain)
+        }
+    }
+
+    /// Unchecked, the server would take an update without operators for a replacement.
+    private static func checkOperators(_ update: BSONDocument) {
+        var elements = update.elements.makeIterator()
+        precondition(elements.next()?.key.bytes.first == UInt8(ascii: "$"), "an update is made of operators")
+    }
+
+    private borrowing func append(
+        _ kind: hs_write_kind, _ filter: BSONDocument?, _ document: [UInt8]?, _ options: BSONDocument
+    ) throws(MongoError) {
+        // The driver would drop its whole batch for one that is too large. 10334 is the server's BSONObjectTooLarge.
+        if let document, document.count > MongoClient.documentBytesMax {
+            throw MongoError(.rejected, code: 10334, message: "the document is larger than 16 MB")
+        }
+        var error = bson_error_t()
+        let succeeded = filter.withC { filter in
+            (document ?? []).withC { document in
+                options.withC { hs_mongo_bulk_append(handle, kind, filter, document, $0, &error) }
+            }
+        }
+        guard succeeded else { throw MongoError(error) }
+    }
+
+    borrowing func execute(into outcome: inout BulkOutcome, indexes: [Int]) throws(MongoError) {
+        var taken = hs_reply()
+        var error = bson_error_t()
+        let succeeded = hs_mongo_bulk_execute(handle, &taken, &error)
+        let reply = BSONDocument(taking: taken)
+        func count(_ key: String) -> Int { Int(reply[key]?.integer ?? 0) }
+        func index(_ value: BSONValue) -> Int { indexes[Int(value.document?["index"]?.integer ?? 0)] }
+        outcome.inserted = count("nInserted")
+        outcome.matched = count("nMatched")
+        outcome.modified = count("nModified")
+        outcome.deleted = count("nRemoved")
+        outcome.upserted = (reply["upserted"]?.array ?? []).map(index)
+        if succeeded { return }
+
+        if let first = reply["writeConcernErrors"]?.array?.first { try MongoClient.throwWriteConcern(first) }
+        let thrown = MongoError(error)
+        var isExplained = false
+        for value in reply["writeErrors"]?.array ?? [] {
+            let code = UInt32(clamping: value.document?["code"]?.integer ?? 0)
+            let failure = MongoError(serverCode: code, text: value.document?["errmsg"]?.string ?? "")
+            // A server that goes down refuses write by write.
+            if failure.kind == .unreachable || failure.kind == .timedOut { throw failure }
+            outcome.failures.append(.init(index: index(value), error: failure))
+            if code == error.code { isExplained = true }
+        }
+        // The driver reports the first write error as the call's; any other is of the connection or of a whole command.
+        guard isExplained, error.domain == MONGOC_ERROR_SERVER.rawValue else { throw thrown }
+    }
+}

@@ -1,0 +1,32 @@
+internal import CMongo
+internal import Logging
+
+/// libmongoc's state of the whole process. Never cleaned up: the process ends with it.
+enum MongoLibrary {
+    /// Runs once, at the first connection.
+    static let start: Void = {
+        mongoc_init()
+        mongoc_log_set_handler(
+            { level, domain, text, _ in
+                guard let level = MongoLibrary.level(level), let text else { return }
+                let message = String(cString: text)
+                Logger(label: "mongo").log(
+                    level: level, "MongoDB driver",
+                    metadata: [
+                        "domain": "\(domain.map { String(cString: $0) } ?? "")",
+                        // A URI carries credentials.
+                        "text": "\(message.contains("://") ? "(withheld: holds a URI)" : message)",
+                    ])
+            }, nil)
+    }()
+
+    private static func level(_ level: mongoc_log_level_t) -> Logger.Level? {
+        switch level {
+        case MONGOC_LOG_LEVEL_ERROR, MONGOC_LOG_LEVEL_CRITICAL: .error
+        case MONGOC_LOG_LEVEL_WARNING: .warning
+        case MONGOC_LOG_LEVEL_MESSAGE, MONGOC_LOG_LEVEL_INFO: .info
+        case MONGOC_LOG_LEVEL_DEBUG: .debug
+        default: nil  // trace prints whole messages
+        }
+    }
+}
