@@ -1,0 +1,145 @@
+import Bytes
+public import Model
+public import Mongo
+
+/// The journal of accepted webhook requests: one document a request, durable before HubSpot gets its 200.
+///
+/// A delivery is worked on by the instance that leased it and stays `pending` until every record that it names is in the mirror:
+/// what a dead instance leaves behind is found by its expired lease.
+public struct Inbox: Sendable {
+    public static let collection = "inbox"
+
+    private let database: MongoDatabase
+
+    public init(database: MongoDatabase) { self.database = database }
+
+    public static let indexes = [
+        // What is left to do, oldest first; holds unfinished deliveries only.
+        IndexSpec(
+            collection, "pending", keys: ["leaseUntil": 1, "_id": 1], options: ["partialFilterExpression": ["state": "pending"]]),
+        // The history of one record, for the event log and for erasing.
+        IndexSpec(collection, "records", keys: ["records": 1, "_id": -1]),
+        // The event log by age, and removal by it.
+        IndexSpec(collection, "receivedAt", keys: ["receivedAt": 1]),
+    ]
+
+    // MARK: Receiving
+
+    /// Stores deliveries in one write, majority and journaled, leased to `owner`.
+    ///
+    /// - Throws: `MongoError` when not all of them are known to be durable. One that was stored all the same is worked on when its
+    ///   lease ends; HubSpot sends it again too, and repeating is harmless.
+    public func append(_ deliveries: [Delivery], owner: String, leaseUntil: Timestamp) async throws {
+        let documents = deliveries.map { $0.document(owner: owner, leaseUntil: leaseUntil) }
+        let outcome = try await database.run { try $0.insert(documents, into: Inbox.collection) }
+        if let failure = outcome.failures.first { throw failure.error }
+    }
+
+    // MARK: Working
+
+    /// Leases unfinished deliveries that nobody works on, oldest first.
+    ///
+    /// - Parameter claim: a text that no other call uses.
+    public func claim(_ claim: String, owner: String, limit: Int, now: Timestamp, leaseUntil: Timestamp) async throws -> [Delivery] {
+        try await database.run { client in
+            let isFree: [(String, BSONValue)] = [("state", "pending"), ("leaseUntil", ["$lt": .date(now.milliseconds)])]
+            var ids: [BSONValue] = []
+            let query = MongoQuery(BSONDocument(isFree), projection: ["_id": 1], sort: ["leaseUntil": 1, "_id": 1], limit: limit)
+            try client.find(query, in: Inbox.collection) { if let id = $0["_id"] { ids.append(id) } }
+            guard !ids.isEmpty else { return [] }
+            // Another instance may take some of them in between: the update takes only what is still free.
+            _ = try client.updateMany(
+                BSONDocument(isFree + [("_id", ["$in": .array(ids)])]),
+                update: ["$set": ["owner": .string(owner), "claim": .string(claim), "leaseUntil": .date(leaseUntil.milliseconds)]],
+                in: Inbox.collection)
+            var claimed: [Delivery] = []
+            let mine = MongoQuery(["_id": ["$in": .array(ids)], "claim": .string(claim)], sort: ["_id": 1])
+            try client.find(mine, in: Inbox.collection) { claimed.append(Delivery(document: $0)) }
+            return claimed
+        }
+    }
+
+    /// Keeps this instance's leases from ending.
+    public func renew(owner: String, leaseUntil: Timestamp) async throws { try await lease(of: owner, until: leaseUntil) }
+
+    /// Gives this instance's unfinished deliveries back: at a stop, and at a start for what an earlier life left behind.
+    public func release(owner: String) async throws { try await lease(of: owner, until: Timestamp(milliseconds: 0)) }
+
+    private func lease(of owner: String, until: Timestamp) async throws {
+        _ = try await database.run {
+            try $0.updateMany(
+                ["state": "pending", "owner": .string(owner)], update: ["$set": ["leaseUntil": .date(until.milliseconds)]],
+                in: Inbox.collection)
+        }
+    }
+
+    /// Notes that these deliveries need nothing more; `failed` names the records that were given up.
+    public func finish(_ deliveries: [(id: String, failed: [RecordKey])], at now: Timestamp) async throws {
+        var writes = deliveries.filter { !$0.failed.isEmpty }.map { delivery in
+            MongoWrite.updateOne(
+                ["_id": .string(delivery.id)],
+                update: [
+                    "$set": [
+                        "state": .string(Delivery.State.failed.rawValue), "finishedAt": .date(now.milliseconds),
+                        "failed": .strings(delivery.failed.map(\.description)),
+                    ]
+                ])
+        }
+        let done = deliveries.filter { $0.failed.isEmpty }.map(\.id)
+        if !done.isEmpty {
+            writes.append(
+                .updateMany(
+                    ["_id": ["$in": .strings(done)]],
+                    update: ["$set": ["state": .string(Delivery.State.done.rawValue), "finishedAt": .date(now.milliseconds)]]))
+        }
+        let all = writes
+        _ = try await database.run { try $0.bulk(all, in: Inbox.collection) }
+    }
+
+    // MARK: Reading
+
+    /// What the event log is asked for.
+    public struct Query: Sendable {
+        public var limit = 50
+        public var state: Delivery.State?
+        public var type: RecordType?
+        public var hubspotId: String?
+        /// Older than the delivery with this id.
+        public var before: String?
+        /// Received in this span, the end not included.
+        public var since: Timestamp?
+        public var until: Timestamp?
+        public var id: String?
+
+        public init() {}
+    }
+
+    /// Newest first.
+    public func deliveries(_ query: Query) async throws -> [Delivery] {
+        var filter: [(String, BSONValue)] = []
+        if let id = query.id { filter.append(("_id", .string(id))) }
+        if let before = query.before { filter.append(("_id", ["$lt": .string(before)])) }
+        if let state = query.state { filter.append(("state", .string(state.rawValue))) }
+        if let id = query.hubspotId {
+            let keys = (query.type.map { [$0] } ?? RecordType.allCases).map { RecordKey($0, id).description }
+            filter.append(("records", ["$in": .strings(keys)]))
+        } else if let type = query.type {
+            filter.append(("types", .string(type.rawValue)))
+        }
+        var span: [(String, BSONValue)] = []
+        if let since = query.since { span.append(("$gte", .date(since.milliseconds))) }
+        if let until = query.until { span.append(("$lt", .date(until.milliseconds))) }
+        if !span.isEmpty { filter.append(("receivedAt", .document(BSONDocument(span)))) }
+        let find = MongoQuery(BSONDocument(filter), sort: ["_id": -1], limit: query.limit)
+        return try await database.run { client in
+            var found: [Delivery] = []
+            try client.find(find, in: Inbox.collection) { found.append(Delivery(document: $0)) }
+            return found
+        }
+    }
+
+    /// Removes what is older than `retention` allows, finished or not: HubSpot's own repair by syncs is long past.
+    public func expire(before limit: Timestamp) async throws {
+        _ = try await database.run { try $0.deleteMany(["receivedAt": ["$lt": .date(limit.milliseconds)]], in: Inbox.collection) }
+    }
+}
