@@ -10,6 +10,7 @@ let pointerFree = settings + [.strictMemorySafety()]
 
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioLocks = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
+let nioHTTP = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -56,7 +57,8 @@ let package = Package(
             ],
             swiftSettings: pointerFree),
         .target(
-            name: "Simulator", dependencies: ["Model", "Bytes", "Signature", hummingbird, logging, lifecycle, nioLocks],
+            name: "Simulator",
+            dependencies: ["Model", "Bytes", "Signature", logging, lifecycle, nioCore, nioLocks, nioPosix, nioHTTP],
             swiftSettings: settings),
         .executableTarget(
             name: "hubspot-sync",
