@@ -1,0 +1,61 @@
+import Curl
+import Glibc
+import HubSpot
+import Logging
+import Metrics
+import Mongo
+import ServiceLifecycle
+import Store
+import Sync
+import Web
+
+/// Wires the service together and runs it until it is told to stop: the one place that knows everybody.
+func serve(_ settings: Settings) async throws {
+    let logger = Logger(label: "hubspot-sync")
+    signal(SIGPIPE, SIG_IGN)
+    let metrics = PrometheusMetrics(version: Build.version)
+    MetricsSystem.bootstrap(metrics)
+    let database: MongoDatabase
+    do {
+        database = try MongoDatabase(MongoSettings(uri: settings.mongodbURI, applicationName: "hubspot-sync"))
+    } catch {
+        throw Failure("Cannot start: MONGODB_URI cannot be used: \(error.message)")
+    }
+    let store = Store(database: database, logger: logger)
+    let driver = CurlDriver()
+    let hubspot = HubSpotClient(settings: settings.hubspot, driver: driver, logger: logger)
+    let catalog = PropertyCatalog(hubspot: hubspot)
+    let runs = Runs(store: store.runs, hubspot: hubspot, mirror: store.writer, catalog: catalog, logger: logger)
+    let web = try WebService(
+        settings: WebSettings(
+            host: settings.host, port: settings.port, adminKey: settings.adminKey, sessionSecret: settings.sessionSecret,
+            trustsProxy: settings.trustsProxy),
+        store: store, runs: runs, hubspot: hubspot, catalog: catalog, metrics: metrics, logger: logger)
+    if settings.adminKey == nil { logger.warning("ADMIN_API_KEY is not set: nobody can log in or use the API") }
+    if settings.clientSecrets.isEmpty { logger.warning("HUBSPOT_CLIENT_SECRET is not set: every webhook will be refused") }
+    logger.info(
+        "Starting", metadata: ["version": "\(Build.version)", "mongodb": "\(database.hosts)", "hubspot": "\(settings.hubspot.baseURL)"])
+    let group = ServiceGroup(
+        configuration: ServiceGroupConfiguration(
+            services: [
+                // Stopped in the opposite order: first nothing new comes in, then the work ends.
+                .init(service: store),
+                .init(service: StaleSweep(mirror: store.writer, staleAfter: settings.staleAfter, logger: logger)),
+                .init(service: runs),
+                .init(service: web),
+            ],
+            gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+    do {
+        try await group.run()
+    } catch let error as WebService.BindError {
+        throw Failure("Cannot start: \(error)")
+    }
+    await driver.shutDown()
+    await database.shutDown()
+    logger.info("Stopped")
+}
+
+/// What this binary is.
+enum Build {
+    static let version = "0.1.0"
+}
