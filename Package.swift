@@ -86,7 +86,7 @@ let package = Package(
         .testTarget(
             name: "SyncTests", dependencies: ["Sync", "Store", "HubSpot", "Simulator", "TestSupport"], swiftSettings: settings),
         .testTarget(
-            name: "WebTests", dependencies: ["Web", "Sync", "Store", "HubSpot", "Simulator", "Curl", "TestSupport"],
+            name: "WebTests", dependencies: ["Web", "Sync", "Store", "HubSpot", "Simulator", "Curl", "TestSupport", metrics],
             swiftSettings: settings),
         .testTarget(
             name: "SimulatorTests", dependencies: ["Simulator", "Model", "Signature", "TestSupport", logging, nioLocks],
