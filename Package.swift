@@ -89,7 +89,8 @@ let package = Package(
             name: "WebTests", dependencies: ["Web", "Sync", "Store", "HubSpot", "Simulator", "Curl", "TestSupport", metrics],
             swiftSettings: settings),
         .testTarget(
-            name: "SimulatorTests", dependencies: ["Simulator", "Model", "Curl", "TestSupport"], swiftSettings: settings),
+            name: "SimulatorTests", dependencies: ["Simulator", "Model", "Signature", "TestSupport", logging, nioLocks],
+            swiftSettings: settings),
         .testTarget(
             name: "EndToEndTests", dependencies: ["Model", "Bytes", "Mongo", "Curl", "Simulator", "TestSupport"],
             swiftSettings: settings),
