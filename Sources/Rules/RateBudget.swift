@@ -34,6 +34,11 @@ public struct RateBudget: Sendable {
     public struct Pause: Sendable, Equatable {
         public let until: Duration
         public let reason: PauseReason
+
+        public init(until: Duration, reason: PauseReason) {
+            self.until = until
+            self.reason = reason
+        }
     }
 
     public private(set) var limit: RateLimit

@@ -12,7 +12,8 @@ let seeds: [UInt64] = ProcessInfo.processInfo.environment["SEED"].flatMap(UInt64
         var random = SeededGenerator(seed: seed)
         let limit = limits[Int(seed) % limits.count]
         var simulation = BudgetSimulation(limit, seed: seed)
-        let scale = [0.001, 0.1, 1, 3].randomElement(using: &random) ?? 1
+        let scales: [Double] = [0.001, 0.1, 1, 3]
+        let scale = scales.randomElement(using: &random) ?? 1
         simulation.latency = { random in
             (limit.interval * (Double.random(in: 0...1, using: &random) * scale), Double.random(in: 0...1, using: &random))
         }
