@@ -8,11 +8,13 @@ let settings: [SwiftSetting] = [
 /// For targets that need no pointer: one would have to be written `unsafe` to compile.
 let pointerFree = settings + [.strictMemorySafety()]
 
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioLocks = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioHTTP = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -30,7 +32,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics.git", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
-        .package(url: "https://github.com/apple/swift-collections.git", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0", traits: []),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
     ],
     targets: [
@@ -42,7 +44,8 @@ let package = Package(
         .target(name: "Rules", dependencies: ["Model"], swiftSettings: pointerFree),
         .target(name: "Signature", dependencies: ["Bytes", "COpenSSL"], swiftSettings: settings),
         .target(name: "Mongo", dependencies: ["Bytes", "CMongo", nioPosix, logging], swiftSettings: settings),
-        .target(name: "Store", dependencies: ["Model", "Bytes", "Mongo", logging], swiftSettings: pointerFree),
+        .target(
+            name: "Store", dependencies: ["Model", "Bytes", "Mongo", logging, lifecycle, nioLocks], swiftSettings: pointerFree),
         .target(name: "Curl", dependencies: ["CCurl", nioLocks], swiftSettings: settings),
         .target(
             name: "HubSpot", dependencies: ["Model", "Bytes", "Rules", "Curl", logging, metrics], swiftSettings: pointerFree),
@@ -52,7 +55,7 @@ let package = Package(
         .target(
             name: "Web",
             dependencies: [
-                "Model", "Bytes", "Rules", "Signature", "Store", "Sync", "HubSpot", hummingbird, logging, metrics, nioLocks,
+                "Model", "Bytes", "Rules", "Signature", "Mongo", "Store", "Sync", "HubSpot", hummingbird, hummingbirdCore, httpTypes, lifecycle, nioCore, logging, metrics, nioLocks,
                 .product(name: "Mustache", package: "swift-mustache"),
             ],
             swiftSettings: pointerFree),

@@ -1,5 +1,5 @@
 import Bytes
-import Model
+public import Model
 
 extension Delivery {
     /// The inbox document. `records` and `types` are there to be searched by.

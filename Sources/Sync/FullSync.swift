@@ -1,5 +1,6 @@
 import HubSpot
 import Model
+import Rules
 import Store
 
 /// Walks the list of one type from its first page to its last and writes every record into the mirror.
@@ -27,6 +28,8 @@ struct FullSync: Sendable {
             var inHand = 0
             repeat {
                 try Task.checkCancellation()
+                // Before the call: the page is at least as new as this.
+                let readAt = Timestamp.now
                 let page = try await hubspot.page(
                     of: type, after: after, limit: min(FullSync.pageSize, left), properties: properties, archived: false, as: .full)
                 if inHand == FullSync.pagesInHandMax {
@@ -34,7 +37,7 @@ struct FullSync: Sendable {
                     inHand -= 1
                 }
                 writes.addTask {
-                    let outcome = try await mirror.writePatiently(page.records, of: type)
+                    let outcome = try await mirror.writePatiently(page.records, of: type, readAt: readAt)
                     await report(.page(outcome, page.failures))
                 }
                 inHand += 1

@@ -1,4 +1,5 @@
 public import HubSpot
+import Rules
 
 /// Whether HubSpot answers, asked at most twice a minute however often the status page is read.
 public actor HubSpotHealth {
@@ -15,22 +16,24 @@ public actor HubSpotHealth {
         if let last, ContinuousClock.now - last.askedAt < HubSpotHealth.lifetime { return last.isReachable }
         if let asking { return await asking.value }
         // Shared by all who ask at once, so it belongs to none of them.
-        let task = Task { [hubspot] in
-            do {
-                _ = try await hubspot.account(as: .live)
-                return true
-            } catch let error {
-                switch error.kind {
-                case .missingScopes, .notFound, .rejected: return true
-                default: return false
-                }
-            }
-        }
+        let task = Task { [hubspot] in await HubSpotHealth.ask(hubspot) }
         asking = task
         let isReachable = await task.value
         asking = nil
         last = (isReachable, .now)
         return isReachable
+    }
+
+    private static func ask(_ hubspot: HubSpotClient) async -> Bool {
+        do {
+            _ = try await hubspot.account(as: .live)
+            return true
+        } catch {
+            switch error.kind {
+            case .missingScopes, .notFound, .rejected: return true
+            default: return false
+            }
+        }
     }
 
     public func budget() async -> BudgetSnapshot { await hubspot.budget }

@@ -1,6 +1,7 @@
 public import Bytes
 public import HubSpot
 public import Model
+import Rules
 public import Store
 
 /// Reads straight from HubSpot, in the same order, with the same filters and in the same form as from the mirror.

@@ -7,12 +7,12 @@ extension MirrorWriter {
     static let patience: Duration = .seconds(30)
 
     /// `write`, repeated while MongoDB cannot be reached. Writing the same records twice is harmless.
-    func writePatiently(_ records: [Record], of type: RecordType) async throws -> WriteOutcome {
+    func writePatiently(_ records: [Record], of type: RecordType, readAt: Timestamp) async throws -> WriteOutcome {
         let deadline = ContinuousClock.now + MirrorWriter.patience
         var pause: Duration = .milliseconds(100)
         while true {
             do {
-                return try await write(records, of: type, at: .now)
+                return try await write(records, of: type, at: readAt)
             } catch let error as MongoError where error.kind == .unreachable && ContinuousClock.now + pause < deadline {
                 try await Task.sleep(for: pause)
                 pause = min(pause * 2, .seconds(3))

@@ -1,5 +1,6 @@
 public import HubSpot
 public import Model
+public import Rules
 
 /// The names of all properties of each type, read from HubSpot and kept for a while: reading records takes naming every property.
 public actor PropertyCatalog {

@@ -1,4 +1,4 @@
-import HubSpot
+public import HubSpot
 public import Logging
 public import Model
 import Mongo

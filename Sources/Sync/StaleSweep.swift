@@ -1,5 +1,5 @@
 public import Logging
-public import Model
+import Model
 public import ServiceLifecycle
 public import Store
 

@@ -1,5 +1,7 @@
 import Bytes
+import HTTPTypes
 import Hummingbird
+import Model
 
 /// An answer that says what is wrong and what to do, in the form that every error of the service has.
 struct APIError: Error, Sendable {

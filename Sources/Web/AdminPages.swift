@@ -1,4 +1,7 @@
+import HTTPTypes
 import Hummingbird
+import HummingbirdCore
+import Logging
 import Model
 import Mustache
 import Store
@@ -25,7 +28,7 @@ struct AdminPages {
         router.get("/admin/login") { _, _ in page(.ok, login, ["title": "Log in", "error": nil]) }
         router.post("/admin/login") { request, context in
             let body = try await request.body.collect(upTo: LoginRoutes.bodyMax)
-            do {
+            do throws(APIError) {
                 let cookie = try authentication.logIn(
                     password: AdminPages.field("password", in: String(buffer: body)) ?? "", request: request, context: context)
                 var response = Response.redirect(to: "/admin")
@@ -90,12 +93,8 @@ struct AdminPages {
 
     /// A field of an `application/x-www-form-urlencoded` body.
     private static func field(_ name: String, in body: String) -> String? {
-        for pair in body.split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts.count == 2, parts[0] == name else { continue }
-            return parts[1].map { $0 == "+" ? " " : String($0) }.joined().removingURLPercentEncoding()
-        }
-        return nil
+        let query = body.map { $0 == "+" ? "%20" : String($0) }.joined()
+        return URI("/?" + query).queryParameters[Substring(name)].map(String.init)
     }
 
     private static let head = """

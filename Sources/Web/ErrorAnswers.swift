@@ -1,5 +1,8 @@
 import HubSpot
+import HTTPTypes
 import Hummingbird
+import Logging
+import Model
 import Mongo
 import Store
 import Sync

@@ -1,5 +1,6 @@
 import Bytes
 import Hummingbird
+import Logging
 
 /// Opening and closing a session.
 struct LoginRoutes {

@@ -1,3 +1,4 @@
+import HTTPTypes
 import Hummingbird
 
 /// What Prometheus reads. No login and no personal data: only counts and times.

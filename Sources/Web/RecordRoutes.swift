@@ -1,6 +1,7 @@
 import Bytes
 import HubSpot
 import Hummingbird
+import Logging
 import Model
 import Mongo
 import Store

@@ -10,8 +10,8 @@ struct Sessions: Sendable {
     private let authenticator: MessageAuthenticator
 
     /// - Parameter secret: `SESSION_SECRET`; nil makes a random one, so that sessions end with the process.
-    init(secret: String?) {
-        authenticator = MessageAuthenticator(key: secret.map { Array($0.utf8) } ?? SecureRandom.bytes(32))
+    init(secret: String?) throws {
+        authenticator = try MessageAuthenticator(key: secret.map { Array($0.utf8) } ?? SecureRandom.bytes(32))
     }
 
     func issue(at now: Timestamp) -> String {

@@ -1,7 +1,9 @@
 import Bytes
 import HubSpot
 import Hummingbird
+import Logging
 import Model
+import Rules
 import Store
 import Sync
 
@@ -75,9 +77,9 @@ struct StatusRoutes {
                     json.key("rateLimit")
                     json.object { json in
                         json.key("limit")
-                        json.integer(budget.limit)
+                        json.integer(budget.limit.calls)
                         json.key("intervalMs")
-                        json.integer(budget.interval.milliseconds)
+                        json.integer(budget.limit.interval.milliseconds)
                         json.key("remaining")
                         json.integer(budget.remaining)
                     }

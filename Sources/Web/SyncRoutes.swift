@@ -1,4 +1,5 @@
 import Bytes
+import HTTPTypes
 import Hummingbird
 import Model
 import Sync
@@ -54,7 +55,7 @@ struct SyncRoutes {
             if prefersAsync { response.headers[.preferenceApplied] = "respond-async" }
             return response
         }
-        guard let run = try await runs.finished(started.id) else { throw StoppedError() }
+        guard let run = try await runs.finished(started.id) else { throw APIError(.serviceUnavailable, "interrupted", "The run is gone; start the sync again") }
         var response = Response.json(SyncRoutes.status(of: run)) { run.writeResult(to: &$0) }
         response.headers[.contentLocation] = location
         return response

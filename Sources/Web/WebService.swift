@@ -1,4 +1,6 @@
 public import HubSpot
+import Glibc
+import HTTPTypes
 import Hummingbird
 public import Logging
 import NIOCore
@@ -34,7 +36,7 @@ public struct WebService: Service {
 
     private let settings: WebSettings
     private let logger: Logger
-    private let router: Router<AppContext>
+    private let responder: RouterResponder<AppContext>
     private let onRunning: @Sendable (Int) async -> Void
 
     /// - Parameter onRunning: told the port once connections are taken.
@@ -47,7 +49,7 @@ public struct WebService: Service {
         self.onRunning = onRunning
         let authentication = Authentication(
             adminKey: settings.adminKey, sessions: try Sessions(secret: settings.sessionSecret), trustsProxy: settings.trustsProxy)
-        router = Router(context: AppContext.self)
+        let router = Router(context: AppContext.self)
         router.add(middleware: ErrorAnswers())
         HealthRoutes(store: store).add(to: router)
         MetricsRoute(metrics: metrics).add(to: router)
@@ -63,11 +65,12 @@ public struct WebService: Service {
             router.group("/api/admin").add(middleware: RequireLogin(authentication: authentication))
                 .on("**", method: method) { _, _ -> Response in throw HTTPError(.notFound) }
         }
+        responder = router.buildResponder()
     }
 
     public func run() async throws {
         let application = Application(
-            router: router, configuration: ApplicationConfiguration(address: .hostname(settings.host, port: settings.port)),
+            responder: responder, configuration: ApplicationConfiguration(address: .hostname(settings.host, port: settings.port)),
             onServerRunning: { [logger, onRunning] channel in
                 let port = channel.localAddress?.port ?? 0
                 logger.info("Listening", metadata: ["address": "\(channel.localAddress?.ipAddress ?? "?")", "port": "\(port)"])

@@ -1,0 +1,82 @@
+import Bytes
+public import Logging
+import Model
+public import Mongo
+import NIOConcurrencyHelpers
+public import ServiceLifecycle
+
+/// All that is kept in MongoDB. As a service it makes the indexes as soon as MongoDB can be reached.
+public struct Store: Service {
+    public let writer: MirrorWriter
+    public let mirror: MirrorReader
+    public let runs: RunStore
+    public let inbox: Inbox
+    private let database: MongoDatabase
+    private let logger: Logger
+    private let isPrepared = NIOLockedValueBox(false)
+
+    private static let indexes = RecordType.allCases.flatMap(MirrorIndex.all) + [RunStore.index] + Inbox.indexes
+    private static let prepareEvery: Duration = .seconds(2)
+
+    public init(database: MongoDatabase, logger: Logger) {
+        self.database = database
+        self.logger = logger
+        writer = MirrorWriter(database: database)
+        mirror = MirrorReader(database: database)
+        runs = RunStore(database: database)
+        inbox = Inbox(database: database)
+    }
+
+    /// Makes the indexes that are missing. Repeating it is harmless and cheap.
+    public func prepare() async throws {
+        try await database.run { try $0.ensureIndexes(Store.indexes) }
+        isPrepared.withLockedValue { $0 = true }
+    }
+
+    /// Prepares, again and again while MongoDB is away, and then waits for the stop.
+    public func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                do {
+                    try await prepare()
+                    logger.info("MongoDB is ready", metadata: ["database": "\(database.name)"])
+                    break
+                } catch {
+                    logger.warning("MongoDB is not ready yet", metadata: ["error": "\(error)"])
+                }
+                // Cancelled while asleep: the loop's condition ends it.
+                try? await Task.sleep(for: Store.prepareEvery)
+            }
+        }
+        try await gracefulShutdown()
+    }
+
+    /// Whether MongoDB answers and the indexes are there.
+    public func isReady() async -> Bool {
+        guard isPrepared.withLockedValue({ $0 }) else { return false }
+        // Any failure means the same here: not ready.
+        return (try? await database.run { try $0.command(["ping": 1]) }) != nil
+    }
+
+    /// `collection.name` of indexes that `prepare` would make.
+    public func missingIndexes() async throws -> [String] {
+        try await database.run { client in
+            var missing: [String] = []
+            for (collection, specs) in Dictionary(grouping: Store.indexes, by: \.collection).sorted(by: { $0.key < $1.key }) {
+                var names: Set<String> = []
+                do {
+                    let answer = try client.command(["listIndexes": .string(collection)])
+                    for index in answer["cursor"]?.document?["firstBatch"]?.array ?? [] {
+                        if let name = index.document?["name"]?.string { names.insert(name) }
+                    }
+                } catch let error as MongoError where error.code == Store.namespaceNotFound {
+                    // No collection yet, so no index either.
+                }
+                missing += specs.filter { !names.contains($0.name) }.map { "\(collection).\($0.name)" }
+            }
+            return missing
+        }
+    }
+
+    private static let namespaceNotFound: UInt32 = 26
+}
