@@ -1,0 +1,96 @@
+public import Bytes
+public import Model
+internal import Mongo
+
+/// Reads what the mirror has.
+public struct MirrorReader: Sendable {
+    /// Records a page at most.
+    public static let limitMax = 1000
+
+    let database: MongoDatabase
+
+    /// One page, and the exact number of all that the query has.
+    ///
+    /// Cost: for the default order, sorts by a searched field and `q`, as many documents as the page has and a count of index entries;
+    /// a sort by another field reads the collection.
+    ///
+    /// - Throws: `StoreError.badCursor`, `MongoError`.
+    public func page(_ query: MirrorQuery) async throws -> MirrorPage {
+        precondition((1...MirrorReader.limitMax).contains(query.limit), "a page has 1...1000 records")
+        let plan = MirrorPlan(query)
+        let cursor = try await cursor(of: query, plan)
+        let collection = query.type.rawValue
+        let pageQuery = plan.page(after: cursor), totalQuery = plan.total
+        async let total = database.run { try $0.count(totalQuery, in: collection) }
+        var documents = try await database.run { client in
+            var documents: [BSONDocument] = []
+            try client.find(pageQuery, in: collection) { documents.append($0) }
+            return documents
+        }
+        var after: String?
+        if documents.count > query.limit {
+            documents.removeLast(documents.count - query.limit)
+            after = documents.last.map { last in
+                MirrorCursor(id: last["_id"]?.string ?? "", value: last[plan.sort.path] ?? .null).encoded(for: plan.cursorSort)
+            }
+        }
+        return MirrorPage(documents: documents, after: after, total: try await total)
+    }
+
+    /// nil when the mirror has no record of that id.
+    public func record(_ type: RecordType, _ id: String) async throws -> BSONDocument? {
+        try await database.run { try $0.findOne(MongoQuery(["_id": .string(id)]), in: type.rawValue) }
+    }
+
+    /// Exact numbers of every type, read from an index without touching a document.
+    public func counts() async throws -> [RecordType: MirrorCounts] {
+        let database = database
+        return try await withThrowingTaskGroup(of: (RecordType, MirrorCounts).self) { group in
+            for type in RecordType.allCases {
+                group.addTask { (type, try await database.run { try MirrorReader.counts(of: type, by: $0) }) }
+            }
+            return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+        }
+    }
+
+    // MARK: Queries
+
+    static func countQuery(_ status: SyncStatus) -> MongoQuery {
+        MongoQuery(["archived": false, "syncStatus": .string(status.rawValue)], hint: MirrorIndex.byStatus)
+    }
+
+    static let archivedQuery = MongoQuery(["archived": true], hint: MirrorIndex.byStatus)
+
+    static func lastSyncedQuery(_ status: SyncStatus) -> MongoQuery {
+        var query = countQuery(status)
+        query.projection = ["_id": 0, "lastSyncedAt": 1]
+        query.sort = ["lastSyncedAt": -1]
+        query.limit = 1
+        return query
+    }
+
+    private static func counts(of type: RecordType, by client: borrowing MongoClient) throws -> MirrorCounts {
+        let collection = type.rawValue
+        var counts = MirrorCounts()
+        counts.synced = try client.count(countQuery(.synced), in: collection)
+        counts.pending = try client.count(countQuery(.pending), in: collection)
+        counts.error = try client.count(countQuery(.error), in: collection)
+        counts.archived = try client.count(archivedQuery, in: collection)
+        for status in SyncStatus.allCases {
+            guard let last = try client.findOne(lastSyncedQuery(status), in: collection)?["lastSyncedAt"]?.milliseconds else { continue }
+            counts.lastSyncedAt = max(counts.lastSyncedAt ?? Timestamp(milliseconds: last), Timestamp(milliseconds: last))
+        }
+        return counts
+    }
+
+    /// The query's cursor, with a value that was too long for it read from its record.
+    private func cursor(of query: MirrorQuery, _ plan: MirrorPlan) async throws -> MirrorCursor? {
+        guard let text = query.after else { return nil }
+        let cursor = try MirrorCursor(text, for: plan.cursorSort)
+        if cursor.value != nil { return cursor }
+        guard let record = try await record(query.type, cursor.id) else {
+            throw StoreError(kind: .badCursor, message: "the record at which the page before ended is gone; start at the first page")
+        }
+        return MirrorCursor(id: cursor.id, value: record[plan.sort.path] ?? .null)
+    }
+}

@@ -1,0 +1,213 @@
+internal import Bytes
+public import Model
+internal import Mongo
+
+/// The only place that writes records. An older state never overwrites a newer one, whoever else writes at the same time.
+public struct MirrorWriter: Sendable {
+    /// Records of one round of calls: what bounds a bulk.
+    public static let batchMax = 1000
+    /// Characters of a `syncError`.
+    static let errorMax = 1000
+
+    let database: MongoDatabase
+
+    /// Makes the mirror equal the records, as far as it has no newer state of them.
+    ///
+    /// Cost per batch of 1,000: one read of versions, then only the calls that are needed: an insert of what is new, a guarded update of
+    /// what changed, one touch of what did not. Repeating it is harmless.
+    ///
+    /// - Parameters:
+    ///   - records: of an id that comes twice the newest is written, of equal ones the last.
+    ///   - now: when HubSpot was asked for them.
+    /// - Throws: `MongoError` when MongoDB could not be asked or did not confirm; part may have been written then. One record's failure is
+    ///   in the outcome, and on the record if the mirror has it.
+    @discardableResult
+    public func write(_ records: [Record], of type: RecordType, at now: Timestamp) async throws -> WriteOutcome {
+        var outcome = WriteOutcome()
+        let records = MirrorWriter.newest(of: records, type)
+        for start in stride(from: 0, to: records.count, by: MirrorWriter.batchMax) {
+            let batch = Array(records[start..<min(start + MirrorWriter.batchMax, records.count)])
+            outcome += try await database.run { try MirrorWriter.write(batch, of: type, at: now, by: $0) }
+        }
+        return outcome
+    }
+
+    /// Notes on a record that its last attempt failed. A record that the mirror does not have stays unknown.
+    public func recordFailure(_ type: RecordType, _ id: String, message: String) async throws {
+        try await database.run { client in
+            try MirrorWriter.recordFailures([.init(id: id, message: message)], of: type, by: client)
+        }
+    }
+
+    /// Turns the records that were last known to equal HubSpot before `instant` from `synced` to `pending`. Archived ones stay: there is
+    /// nothing left to read.
+    ///
+    /// - Returns: how many were turned.
+    @discardableResult
+    public func markStale(olderThan instant: Timestamp) async throws -> Int {
+        var turned = 0
+        for type in RecordType.allCases {
+            // By batches, so that no call outlives its time limit however many there are.
+            while true {
+                let found = try await database.run { try MirrorWriter.markStaleBatch(type, olderThan: instant, by: $0) }
+                turned += found.turned
+                if found.isLast { break }
+            }
+        }
+        return turned
+    }
+
+    // MARK: One batch
+
+    private static func newest(of records: [Record], _ type: RecordType) -> [Record] {
+        var positions: [String: Int] = [:]
+        var newest: [Record] = []
+        for record in records {
+            precondition(record.type == type, "a batch is of one type")
+            if let position = positions[record.id] {
+                if newest[position].updatedAt <= record.updatedAt { newest[position] = record }
+            } else {
+                positions[record.id] = newest.count
+                newest.append(record)
+            }
+        }
+        return newest
+    }
+
+    private struct Version {
+        let updatedAt: Int64?
+        let archived: Bool
+        let contentHash: Int64?
+    }
+
+    private static func versions(
+        of records: [Record], in collection: String, by client: borrowing MongoClient
+    ) throws -> [String: Version] {
+        var versions: [String: Version] = [:]
+        let query = MongoQuery(
+            ["_id": ["$in": .strings(records.map(\.id))]], projection: ["hubspotUpdatedAt": 1, "archived": 1, "contentHash": 1],
+            batchSize: records.count)
+        try client.find(query, in: collection) { document in
+            guard let id = document["_id"]?.string else { return }
+            versions[id] = Version(
+                updatedAt: document["hubspotUpdatedAt"]?.milliseconds, archived: document["archived"]?.bool ?? false,
+                contentHash: document["contentHash"]?.integer)
+        }
+        return versions
+    }
+
+    private static func write(
+        _ records: [Record], of type: RecordType, at now: Timestamp, by client: borrowing MongoClient
+    ) throws -> WriteOutcome {
+        let collection = type.rawValue
+        var outcome = WriteOutcome()
+        var new: [Record] = [], changed: [Record] = [], unchanged: [Record] = []
+        let stored = try versions(of: records, in: collection, by: client)
+        for record in records {
+            guard let version = stored[record.id] else {
+                new.append(record)
+                continue
+            }
+            if let updatedAt = version.updatedAt, updatedAt > record.updatedAt.milliseconds {
+                outcome.outdated += 1
+            } else if version.updatedAt == record.updatedAt.milliseconds, version.archived == record.archived,
+                version.contentHash == MirrorDocument.contentHash(of: record)
+            {
+                unchanged.append(record)
+            } else {
+                changed.append(record)
+            }
+        }
+
+        var overtaken: Set<String> = []
+        if !new.isEmpty {
+            let inserted = try client.insert(new.map { MirrorDocument.inserted($0, at: now) }, into: collection)
+            outcome.created = inserted.inserted
+            for failure in inserted.failures {
+                let record = new[failure.index]
+                if failure.error.kind == .duplicateKey {
+                    // Somebody else inserted it since we asked.
+                    changed.append(record)
+                    overtaken.insert(record.id)
+                } else {
+                    outcome.failures.append(.init(id: record.id, message: "\(failure.error)"))
+                }
+            }
+        }
+        if !changed.isEmpty {
+            try update(changed, overtaken: overtaken, in: collection, at: now, by: client, into: &outcome)
+        }
+        if !unchanged.isEmpty {
+            // Those among them that were pending or failed are known to equal HubSpot again.
+            try client.updateMany(
+                ["_id": ["$in": .strings(unchanged.map(\.id))]],
+                update: [
+                    "$max": ["lastSyncedAt": .date(now.milliseconds)],
+                    "$set": ["syncStatus": .string(SyncStatus.synced.rawValue), "syncError": nil],
+                ], in: collection)
+            outcome.unchanged = unchanged.count
+            outcome.updated += unchanged.count
+        }
+        if !outcome.failures.isEmpty { try recordFailures(outcome.failures, of: type, by: client) }
+        return outcome
+    }
+
+    /// - Parameter overtaken: ids that somebody else inserted since the versions were read.
+    private static func update(
+        _ records: [Record], overtaken: Set<String>, in collection: String, at now: Timestamp, by client: borrowing MongoClient,
+        into outcome: inout WriteOutcome
+    ) throws {
+        let done = try client.bulk(
+            records.map { .updateOne(MirrorDocument.guarded($0, at: now), update: MirrorDocument.update($0, at: now)) }, in: collection)
+        outcome.updated += done.matched
+        outcome.failures += done.failures.map { .init(id: records[$0.index].id, message: "\($0.error)") }
+        var unmatched = records.count - done.matched - done.failures.count
+        if unmatched > 0, !overtaken.isEmpty {
+            // The insert met a key that no document of this `_id` holds: one that is not ours has the same `hubspotId`.
+            let suspects = records.filter { overtaken.contains($0.id) }
+            let present = try versions(of: suspects, in: collection, by: client)
+            for record in suspects where present[record.id] == nil {
+                unmatched -= 1
+                outcome.failures.append(
+                    .init(id: record.id, message: "another document of the collection holds this hubspotId under another _id"))
+            }
+        }
+        outcome.outdated += unmatched
+    }
+
+    private static func recordFailures(
+        _ failures: [WriteOutcome.Failure], of type: RecordType, by client: borrowing MongoClient
+    ) throws {
+        let writes = failures.map { failure in
+            MongoWrite.updateOne(
+                ["_id": .string(failure.id)],
+                update: [
+                    "$set": [
+                        "syncStatus": .string(SyncStatus.error.rawValue), "syncError": .string(String(failure.message.prefix(errorMax))),
+                    ]
+                ])
+        }
+        _ = try client.bulk(writes, in: type.rawValue)
+    }
+
+    private static func markStaleBatch(
+        _ type: RecordType, olderThan instant: Timestamp, by client: borrowing MongoClient
+    ) throws -> (turned: Int, isLast: Bool) {
+        let stale: [(String, BSONValue)] = [
+            ("archived", false), ("syncStatus", .string(SyncStatus.synced.rawValue)),
+            ("lastSyncedAt", ["$lt": .date(instant.milliseconds)]),
+        ]
+        var ids: [BSONValue] = []
+        let query = MongoQuery(
+            BSONDocument(stale), projection: ["_id": 1], limit: batchMax, batchSize: batchMax, hint: MirrorIndex.byStatus)
+        try client.find(query, in: type.rawValue) { document in
+            if let id = document["_id"] { ids.append(id) }
+        }
+        guard !ids.isEmpty else { return (0, true) }
+        // Asked again: one of them may have been refreshed since.
+        let turned = try client.updateMany(
+            BSONDocument([("_id", ["$in": .array(ids)])] + stale),
+            update: ["$set": ["syncStatus": .string(SyncStatus.pending.rawValue)]], in: type.rawValue)
+        return (turned, ids.count < batchMax)
+    }
+}
