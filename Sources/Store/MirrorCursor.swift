@@ -24,14 +24,14 @@ struct MirrorCursor: Equatable {
         guard made == sort else {
             throw StoreError(kind: .badCursor, message: "the cursor was made for another sort or search; start at the first page")
         }
-        let value = document["v"]
+        self.id = id
+        value = document["v"]
         switch value {
         // Only these are compared as values; a document or a pattern would be an operator of the query.
         case nil, .null, .string, .double, .int32, .int64, .bool, .date: break
         case .regex, .binary, .document, .array: throw MirrorCursor.damaged
         }
-        self.id = id
-        self.value = value
+        guard encoded(for: sort) == text else { throw MirrorCursor.damaged }
     }
 
     func encoded(for sort: String) -> String {
