@@ -17,6 +17,7 @@ let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummi
 let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 
 /// The order of the targets is the order of the layers: each depends only on those above it.
@@ -67,7 +68,7 @@ let package = Package(
             name: "hubspot-sync",
             dependencies: [
                 "Model", "Bytes", "Rules", "Signature", "Mongo", "Store", "Curl", "HubSpot", "Sync", "Web", "Simulator",
-                hummingbird, logging, metrics, lifecycle,
+                logging, metrics, lifecycle, signals,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
             ],
@@ -81,7 +82,7 @@ let package = Package(
         .testTarget(name: "SignatureTests", dependencies: ["Signature", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "MongoTests", dependencies: ["Mongo", "Bytes", "TestSupport"], swiftSettings: settings),
         .testTarget(
-            name: "StoreTests", dependencies: ["Store", "Model", "Bytes", "Mongo", "TestSupport"], swiftSettings: settings),
+            name: "StoreTests", dependencies: ["Store", "Model", "Bytes", "Mongo", "TestSupport", logging], swiftSettings: settings),
         .testTarget(name: "CurlTests", dependencies: ["Curl", "TestSupport", nioCore, nioPosix], swiftSettings: settings),
         .testTarget(
             name: "HubSpotTests", dependencies: ["HubSpot", "Model", "Bytes", "Rules", "Curl", "Simulator", "TestSupport"],

@@ -7,10 +7,10 @@ struct AdminClient {
     let apiKey: String
     let driver: CurlDriver
 
-    init(url: String, apiKey: String) throws {
+    init(url: String, apiKey: String) {
         self.url = url.hasSuffix("/") ? String(url.dropLast()) : url
         self.apiKey = apiKey
-        driver = try CurlDriver()
+        driver = CurlDriver()
     }
 
     /// - Throws: `Failure` saying what to do, when the service cannot be reached or refuses.

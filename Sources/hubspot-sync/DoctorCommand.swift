@@ -1,10 +1,12 @@
 import ArgumentParser
+import Bytes
 import Curl
 import Glibc
 import HubSpot
 import Logging
 import Model
 import Mongo
+import Rules
 import Store
 
 struct DoctorCommand: AsyncParsableCommand {
@@ -121,8 +123,7 @@ struct DoctorCommand: AsyncParsableCommand {
         }
 
         private func line(_ mark: String, _ name: String, _ text: String) {
-            print(mark + name + String(repeating: " ", count: max(1, 16 - name.count)) + text)
-            fflush(stdout)
+            FileHandleOutput.standardOutput.write(mark + name + String(repeating: " ", count: max(1, 16 - name.count)) + text + "\n")
         }
     }
 }

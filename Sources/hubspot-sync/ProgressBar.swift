@@ -42,6 +42,7 @@ struct ProgressBar {
 
 /// Text to a file descriptor, whole or not at all; a closed pipe is nobody's error here.
 struct FileHandleOutput: TextOutputStream {
+    static let standardOutput = FileHandleOutput(descriptor: STDOUT_FILENO)
     static let standardError = FileHandleOutput(descriptor: STDERR_FILENO)
 
     let descriptor: Int32

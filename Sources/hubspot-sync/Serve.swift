@@ -7,6 +7,7 @@ import Mongo
 import ServiceLifecycle
 import Store
 import Sync
+import UnixSignals
 import Web
 
 /// Wires the service together and runs it until it is told to stop: the one place that knows everybody.

@@ -1,8 +1,9 @@
 import ArgumentParser
 import Logging
-import Model
+import Rules
 import ServiceLifecycle
 import Simulator
+import UnixSignals
 
 struct SimulateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -35,7 +36,7 @@ struct SimulateCommand: AsyncParsableCommand {
     @Flag(help: "A merge keeps the primary record's id instead of making a third one.") var mergeKeepsPrimary = false
 
     func validate() throws {
-        guard RateLimitText(rateLimit) != nil else { throw ValidationError("--rate-limit must look like 190/10s.") }
+        guard Rules.RateLimit(rateLimit) != nil else { throw ValidationError("--rate-limit must look like 190/10s.") }
         guard (0...1).contains(faults) else { throw ValidationError("--faults must be from 0 to 1.") }
         guard contacts >= 0, companies >= 0, deals >= 0, properties >= 0, customProperties >= 0, latencyMs >= 0, changesPerSecond >= 0,
             (0...65_535).contains(port)
@@ -63,7 +64,7 @@ struct SimulateCommand: AsyncParsableCommand {
         settings.faults = .mixed(faults)
         settings.searchLag = .seconds(searchLag)
         settings.mergeKeepsPrimary = mergeKeepsPrimary
-        if let limit = RateLimitText(rateLimit) { settings.rateLimit = RateLimit(limit.calls, per: limit.interval) }
+        if let limit = Rules.RateLimit(rateLimit) { settings.rateLimit = .init(limit.calls, per: limit.interval) }
         let logger = Logger(label: "simulate")
         let simulator = Simulator(settings: settings, logger: logger)
         var services: [any Service] = [simulator]
@@ -83,7 +84,7 @@ struct RandomChanges: Service {
             var step: UInt64 = 0
             while !Task.isCancelled {
                 step += 1
-                world.mutate(1, seed: seed &+ step)
+                world.mutate(changes: 1, seed: seed &+ step)
                 // Cancelled while asleep: the loop's condition ends it.
                 try? await Task.sleep(for: .seconds(1 / perSecond))
             }

@@ -24,9 +24,8 @@ struct StatusCommand: AsyncParsableCommand {
             } else {
                 text = try await client.call("GET", "/api/admin/hubspot/sync/status", as: StatusAnswer.self).table
             }
-            if watch, !json, isatty(STDOUT_FILENO) == 1 { print("\u{1B}[H\u{1B}[2J", terminator: "") }
-            print(text)
-            fflush(stdout)
+            let clear = watch && !json && isatty(STDOUT_FILENO) == 1 ? "\u{1B}[H\u{1B}[2J" : ""
+            FileHandleOutput.standardOutput.write(clear + text + "\n")
             if watch { try await Task.sleep(for: .seconds(2)) }
         } while watch
     }

@@ -82,6 +82,6 @@ struct ServiceOptions: ParsableArguments {
         guard let key = try apiKey ?? source.secret("ADMIN_API_KEY") else {
             throw Failure("No admin key: set ADMIN_API_KEY (or ADMIN_API_KEY_FILE), or give --api-key.")
         }
-        return try AdminClient(url: address, apiKey: key)
+        return AdminClient(url: address, apiKey: key)
     }
 }

@@ -1,5 +1,6 @@
 import Bytes
 import Foundation
+import Logging
 import Model
 import Mongo
 import Store
@@ -14,7 +15,7 @@ func instant(_ milliseconds: Int64) -> Timestamp { Timestamp(milliseconds: milli
 extension Store {
     /// The store of the running test's database, prepared.
     static func scratch() async throws -> Store {
-        let store = Store(database: ScratchDatabase.current)
+        let store = Store(database: ScratchDatabase.current, logger: Logger(label: "test"))
         try await store.prepare()
         return store
     }
