@@ -9,16 +9,20 @@ enum MongoLibrary {
         mongoc_log_set_handler(
             { level, domain, text, _ in
                 guard let level = MongoLibrary.level(level), let text else { return }
-                let message = String(cString: text)
+                let domain = domain.map { String(cString: $0) } ?? ""
                 Logger(label: "mongo").log(
                     level: level, "MongoDB driver",
-                    metadata: [
-                        "domain": "\(domain.map { String(cString: $0) } ?? "")",
-                        // A URI carries credentials.
-                        "text": "\(message.contains("://") ? "(withheld: holds a URI)" : message)",
-                    ])
+                    metadata: ["domain": "\(domain)", "text": "\(withoutSecrets(String(cString: text), domain: domain))"])
             }, nil)
     }()
+
+    /// A URI carries credentials, and what the driver says of a URI's parts (domain `mongoc`) quotes their values.
+    private static func withoutSecrets(_ text: String, domain: String) -> String {
+        if text.contains("://") { return "(withheld: holds a URI)" }
+        guard domain == "mongoc" else { return text }
+        let cut = text.prefix { $0 != "\"" && $0 != "'" && $0 != "[" }
+        return cut.count < text.count ? cut + "…" : text
+    }
 
     private static func level(_ level: mongoc_log_level_t) -> Logger.Level? {
         switch level {

@@ -95,6 +95,8 @@ import Testing
         let sort = try #require(MirrorSort("hubspotId", of: .contacts))
         let (found, _) = try await walk(MirrorQuery(.contacts, limit: 2, q: q, sort: sort), store)
         #expect(found == expected)
+        // In the default order all seven tie.
+        #expect(try await walk(MirrorQuery(.contacts, limit: 2, q: q), store).ids == expected.reversed())
         #expect(try await store.mirror.page(MirrorQuery(.contacts, q: q)).total == expected.count)
     }
 
