@@ -1,19 +1,20 @@
 public import Logging
 import Model
 import NIOConcurrencyHelpers
-import NIOCore
-import NIOHTTP1
-import NIOPosix
 public import ServiceLifecycle
 
 /// A local HubSpot: its CRM API over seeded data, with its limits and its faults, and its webhook deliveries.
 public final class Simulator: Service, Sendable {
     private struct State {
-        var group: MultiThreadedEventLoopGroup?
-        var channel: (any Channel)?
-        var connections: [ObjectIdentifier: any Channel] = [:]
+        var server: HTTPServer?
+        var deliverer: Deliverer?
         var port = 0
         var waiters: [CheckedContinuation<Int, any Error>] = []
+
+        mutating func takeWaiters() -> [CheckedContinuation<Int, any Error>] {
+            defer { waiters = [] }
+            return waiters
+        }
     }
 
     public let settings: SimulatorSettings
@@ -45,60 +46,40 @@ public final class Simulator: Service, Sendable {
     @discardableResult
     public func start() async throws -> Int {
         if port != 0 { return port }
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
-        let respond: @Sendable (Call) -> Answer = { [self] in answer($0) }
-        let bootstrap = ServerBootstrap(group: group)
-            .serverChannelOption(.backlog, value: 256)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelInitializer { [self] channel in
-                state.withLockedValue { $0.connections[ObjectIdentifier(channel)] = channel }
-                channel.closeFuture.whenComplete { [self] _ in
-                    state.withLockedValue { $0.connections[ObjectIdentifier(channel)] = nil }
-                }
-                return channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.configureHTTPServerPipeline()
-                    try channel.pipeline.syncOperations.addHandler(HTTPHandler(respond: respond))
-                }
-            }
+        let server = HTTPServer { [weak self] call in self?.answer(call) ?? Answer(503) }
         do {
-            let channel = try await bootstrap.bind(host: settings.host, port: settings.port).get()
-            let port = channel.localAddress?.port ?? settings.port
+            let deliverer = try Deliverer(settings: settings, loop: server.loop)
+            let port = try await server.start(host: settings.host, port: settings.port)
+            world.setSink { deliverer.take($0) }
             let waiters = state.withLockedValue { state in
-                state.group = group
-                state.channel = channel
+                state.server = server
+                state.deliverer = deliverer
                 state.port = port
-                defer { state.waiters = [] }
-                return state.waiters
+                return state.takeWaiters()
             }
             for waiter in waiters { waiter.resume(returning: port) }
             logger.info("simulated HubSpot listens", metadata: ["host": "\(settings.host)", "port": "\(port)"])
             return port
         } catch {
-            let waiters = state.withLockedValue { state in
-                defer { state.waiters = [] }
-                return state.waiters
-            }
-            for waiter in waiters { waiter.resume(throwing: error) }
-            try await group.shutdownGracefully()
+            await server.stop()
+            for waiter in state.withLockedValue({ $0.takeWaiters() }) { waiter.resume(throwing: error) }
             throw error
         }
     }
 
-    /// Closes the listener and every connection.
+    /// Closes the listener and every connection. Deliveries end where they are; their counters can still be read.
     public func stop() async {
-        let (group, channel, connections) = state.withLockedValue { state in
+        world.setSink(nil)
+        let (server, deliverer) = state.withLockedValue { state in
             defer {
-                state.group = nil
-                state.channel = nil
+                state.server = nil
                 state.port = 0
             }
-            return (state.group, state.channel, Array(state.connections.values))
+            return (state.server, state.deliverer)
         }
-        // A connection that is closed already is what we want.
-        try? await channel?.close()
-        for connection in connections { connection.close(promise: nil) }
-        try? await group?.shutdownGracefully()
+        guard let server else { return }
+        await deliverer?.stop()
+        await server.stop()
     }
 
     /// The port that it listens on; 0 before and after.
@@ -152,6 +133,29 @@ public final class Simulator: Service, Sendable {
 
     /// The day's calls so far, as if other apps of the account had made some.
     public func setDailyUsed(_ count: Int) { api.state.withLockedValue { $0.dailyUsed = count } }
+
+    // MARK: Webhooks
+
+    var deliverer: Deliverer? { state.withLockedValue { $0.deliverer } }
+
+    /// How deliveries go, from the next event or request on. Has no effect before `start`.
+    public var webhooks: DeliverySettings {
+        get { deliverer?.settings ?? settings.webhooks }
+        set { deliverer?.settings = newValue }
+    }
+
+    /// Where events are posted; nil: nowhere. Has no effect before `start`.
+    ///
+    /// - Returns: false for a URL that is not `http://…`.
+    @discardableResult
+    public func setWebhookURL(_ url: String?) -> Bool { deliverer?.setURL(url) ?? false }
+
+    public var deliveries: DeliveryCounters { deliverer?.counters ?? DeliveryCounters() }
+
+    public func resetDeliveries() { deliverer?.resetCounters() }
+
+    /// Waits until every webhook event is accepted or given up.
+    public func deliveriesSettled() async { await deliverer?.settled() }
 
     // MARK: The judge
 

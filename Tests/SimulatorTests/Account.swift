@@ -30,7 +30,7 @@ final class Account {
 
     func call(_ method: String, _ target: String, _ body: Any? = nil, token: String? = nil) -> Answer {
         var call = Call(method: method, target: target)
-        call.authorization = "Bearer " + (token ?? settings.token)
+        call.headers = [("Authorization", "Bearer " + (token ?? settings.token))]
         call.arrival = time
         if let body { call.body = Array((try? JSONSerialization.data(withJSONObject: body, options: .fragmentsAllowed)) ?? Data()) }
         return api.answer(call)

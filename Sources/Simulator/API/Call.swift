@@ -3,11 +3,16 @@ struct Call: Sendable {
     var method: String
     /// Path and query as they stand in the request line.
     var target: String
-    var authorization: String?
-    var host = "api.hubapi.com"
+    var headers: [(name: String, value: String)] = []
     var body: [UInt8] = []
     /// When the head arrived, on a clock that only goes forward, in nanoseconds.
     var arrival: Int64 = 0
+
+    var authorization: String? { header("authorization") }
+    var host: String { header("host") ?? "api.hubapi.com" }
+
+    /// - Parameter name: in lower case.
+    func header(_ name: String) -> String? { headers.first { $0.name.lowercased() == name }?.value }
 
     var path: Substring { target.prefix { $0 != "?" } }
 

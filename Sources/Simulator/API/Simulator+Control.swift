@@ -17,6 +17,7 @@ extension Simulator {
             switch path.first {
             case "state": return stateAnswer()
             case "calls": return callsAnswer()
+            case "deliveries": return deliveriesAnswer()
             case "records":
                 let type = try type(path.dropFirst().first)
                 let after = try api.number("after", call, default: 0, in: 0...Int.max)
@@ -70,6 +71,8 @@ extension Simulator {
         case "search-lag": world.setSearchLag(.milliseconds(body["ms"]?.integer ?? 0))
         case "scopes": missingScopes = Set(body["missing"]?.array?.compactMap(\.text) ?? [])
         case "reset-calls": resetCalls()
+        case "reset-deliveries": resetDeliveries()
+        case "webhooks": try webhooks(body)
         default: throw .noSuchPath
         }
         return .object { $0.member("ok", true) }
@@ -150,7 +153,60 @@ extension Simulator {
         return faults
     }
 
+    private func webhooks(_ body: JSONValue) throws(APIError) {
+        guard case .object(let members) = body else { throw .validation("an object is required") }
+        var settings = webhooks
+        for (name, value) in members {
+            switch name {
+            case "url": guard setWebhookURL(value.text) else { throw .validation("url must begin with http://") }
+            case "signedURL": settings.signedURL = value.text
+            case "generic": settings.usesGenericPayloads = value.bool ?? false
+            case "properties": settings.subscribedProperties = value.array.map { Set($0.compactMap(\.text)) }
+            case "duplicateShare": settings.duplicateShare = value.double ?? 0
+            case "droppedShare": settings.droppedShare = value.double ?? 0
+            case "badSignatureShare": settings.badSignatureShare = value.double ?? 0
+            case "shuffles": settings.shuffles = value.bool ?? false
+            case "delayMs": settings.delay = .milliseconds(value.integer ?? 0)
+            case "deadlineMs": settings.deadline = .milliseconds(value.integer ?? 5000)
+            case "gatheringMs": settings.gatheringTime = .milliseconds(value.integer ?? 20)
+            case "eventsPerRequest": settings.eventsPerRequestMax = max(1, value.integer ?? 100)
+            case "requestsInFlight": settings.requestsInFlightMax = max(1, value.integer ?? 10)
+            case "retries": settings.retriesMax = min(30, max(0, value.integer ?? 10))
+            case "retryTimeScale": settings.retryTimeScale = value.double ?? 1
+            default: throw .validation("unknown setting \(name)")
+            }
+        }
+        webhooks = settings
+    }
+
     // MARK: Answers
+
+    private func deliveriesAnswer() -> Answer {
+        let counters = deliveries
+        return .object { json in
+            json.member("events", counters.events)
+            json.member("duplicated", counters.duplicated)
+            json.member("withheld", counters.withheld)
+            json.member("requests", counters.requests)
+            json.member("accepted", counters.accepted)
+            json.member("acceptedEvents", counters.acceptedEvents)
+            json.member("failed", counters.failed)
+            json.member("retried", counters.retried)
+            json.member("dropped", counters.dropped)
+            json.member("pending", counters.pending)
+            json.key("failures")
+            json.object { json in
+                for name in counters.failures.keys.sorted() { json.member(name, counters.failures[name] ?? 0) }
+            }
+            json.key("latencyMs")
+            json.object { json in
+                for (name, value) in [("p50", counters.p50), ("p99", counters.p99), ("max", counters.max)] {
+                    json.key(name)
+                    json.double(value)
+                }
+            }
+        }
+    }
 
     private func stateAnswer() -> Answer {
         .object { json in

@@ -32,8 +32,7 @@ final class HTTPHandler: ChannelInboundHandler {
             guard let head else { return }
             self.head = nil
             var call = Call(method: head.method.rawValue, target: head.uri)
-            call.authorization = head.headers.first(name: "authorization")
-            if let host = head.headers.first(name: "host") { call.host = host }
+            call.headers = head.headers.map { ($0.name, $0.value) }
             call.body = body
             call.arrival = arrival
             let answer =

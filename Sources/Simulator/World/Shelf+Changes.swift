@@ -1,3 +1,5 @@
+import Model
+
 extension Shelf {
     /// A new id: higher than all others, with a gap.
     mutating func takeId() -> Int64 {
@@ -32,6 +34,12 @@ extension Shelf {
                 throw WorldError(kind: .conflict(existing: holder.id))
             }
         }
+    }
+
+    /// A value as webhook events tell it: dates as milliseconds since 1970, where the REST API has ISO 8601.
+    func told(_ name: String, _ value: String) -> String {
+        guard let type = catalog[name]?.type, type == "date" || type == "datetime", let time = Timestamp(property: value.utf8) else { return value }
+        return String(time.milliseconds)
     }
 
     /// The values that a merge gives to `primary`: those it lacks and `other` has.

@@ -17,8 +17,8 @@ extension World {
             for name in properties.keys.sorted() where !(properties[name] ?? "").isEmpty {
                 events.append(
                     WorldEvent(
-                        type: type, id: id, occurredAt: now, verb: .propertyChange(name: name, value: properties[name] ?? ""),
-                        source: source))
+                        type: type, id: id, occurredAt: now,
+                        verb: .propertyChange(name: name, value: state.shelves[type]!.told(name, properties[name] ?? "")), source: source))
             }
             // HubSpot has been seen to send the creation last.
             events.append(WorldEvent(type: type, id: id, occurredAt: now, verb: .creation, source: source))
@@ -239,7 +239,8 @@ extension World.State {
             entry.state.changes[name] = value
             events.append(
                 WorldEvent(
-                    type: type, id: entry.id, occurredAt: time, verb: .propertyChange(name: name, value: value), source: source))
+                    type: type, id: entry.id, occurredAt: time,
+                    verb: .propertyChange(name: name, value: shelves[type]!.told(name, value)), source: source))
         }
         entry.state.updatedAt = time
         shelves[type]!.replace(entry, now: time, lag: lag)
