@@ -1,0 +1,125 @@
+internal import Bytes
+internal import Curl
+public import Model
+public import Rules
+
+extension HubSpotClient {
+    /// HubSpot's cap on the inputs of one read of associations.
+    public static let associationsMax = 1_000
+
+    /// The ids of all `to` records that each of `ids` is associated with, in HubSpot's order, each once whatever its labels.
+    ///
+    /// - Returns: an entry for every id that was read, empty when it has no associations or does not exist. An id that HubSpot failed
+    ///   to read is absent.
+    public func associations(
+        from: RecordType, to: RecordType, ids: [String], as callClass: CallClass
+    ) async throws(HubSpotError) -> [String: [String]] {
+        var found: [String: [String]] = [:]
+        var seen: [String: Set<String>] = [:]
+        var open: [(id: String, after: String?)] = []
+        for id in ids where RecordReader.isId(id) && found[id] == nil {
+            found[id] = []
+            open.append((id, nil))
+        }
+        var cursors: Set<String> = []
+        while !open.isEmpty {
+            let inputs = Array(open.prefix(HubSpotClient.associationsMax))
+            open.removeFirst(inputs.count)
+            var body = JSONWriter(capacity: 4096)
+            body.object { body in
+                body.key("inputs")
+                body.array { body in
+                    for input in inputs {
+                        body.object { body in
+                            body.key("id")
+                            body.string(input.id)
+                            if let after = input.after {
+                                body.key("after")
+                                body.string(after)
+                            }
+                        }
+                    }
+                }
+            }
+            let call = Call(
+                endpoint: "associations", method: "POST", path: settings.version.associations(from, to), body: body.finish(),
+                isBurstLimited: false)
+            let answer = try await perform(call, as: callClass) { try AssociationsAnswer($0.body) }
+            for id in answer.failed { found[id] = nil }
+            for result in answer.results where found[result.id] != nil {
+                for other in result.to where seen[result.id, default: []].insert(other).inserted { found[result.id, default: []].append(other) }
+                // A cursor that comes again would never end.
+                if let after = result.after, cursors.insert("\(result.id) \(after)").inserted { open.append((result.id, after)) }
+            }
+        }
+        return found
+    }
+}
+
+/// The answer to one read of associations.
+struct AssociationsAnswer: Sendable {
+    var results: [(id: String, to: [String], after: String?)] = []
+    /// Ids that HubSpot could not read, for another reason than having no associations.
+    var failed: [String] = []
+
+    init(_ body: [UInt8]) throws {
+        var json = try JSONReader(body)
+        var hasResults = false
+        try json.enterObject()
+        while let key = try json.nextKey() {
+            if json.matches(key, "results"), try json.peek() == .array {
+                hasResults = true
+                try json.enterArray()
+                while try json.nextElement() { try readResult(&json) }
+            } else if json.matches(key, "errors"), try json.peek() == .array {
+                try json.enterArray()
+                while try json.nextElement() {
+                    let error = try Answer.batchError(&json)
+                    switch error.category {
+                    case "OBJECT_NOT_FOUND", "NO_ASSOCIATIONS_FOUND": break
+                    default:
+                        // HubSpot names the cause in either of two fields.
+                        if error.subCategory?.hasSuffix("NO_ASSOCIATIONS_FOUND") != true { failed += error.ids }
+                    }
+                }
+            } else {
+                try json.skip()
+            }
+        }
+        try json.finish()
+        guard hasResults else { throw HubSpotClient.Damage("HubSpot's answer holds no results") }
+    }
+
+    private mutating func readResult(_ json: inout JSONReader) throws(JSONError) {
+        var id: String?
+        var to: [String] = []
+        var after: String?
+        try json.enterObject()
+        while let key = try json.nextKey() {
+            if json.matches(key, "from"), try json.peek() == .object {
+                try json.enterObject()
+                while let key = try json.nextKey() {
+                    if json.matches(key, "id") { id = try json.textOrNull().map(json.text) } else { try json.skip() }
+                }
+            } else if json.matches(key, "to"), try json.peek() == .array {
+                try json.enterArray()
+                while try json.nextElement() {
+                    try json.enterObject()
+                    while let key = try json.nextKey() {
+                        // A number here, a string elsewhere in the same answer.
+                        if json.matches(key, "toObjectId") {
+                            if let other = try json.textOrNull().map(json.text), RecordReader.isId(other) { to.append(other) }
+                        } else {
+                            try json.skip()
+                        }
+                    }
+                }
+            } else if json.matches(key, "paging"), try json.peek() == .object {
+                after = try Answer.cursor(&json)
+            } else {
+                try json.skip()
+            }
+        }
+        if let id { results.append((id, to, after)) }
+    }
+}
