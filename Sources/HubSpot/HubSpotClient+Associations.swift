@@ -41,7 +41,9 @@ extension HubSpotClient {
                     }
                 }
             }
-            let call = Call(endpoint: "associations", method: "POST", path: settings.version.associations(from, to), body: body.finish())
+            let call = Call(
+                endpoint: "associations", method: "POST", path: settings.version.associations(from, to), body: body.finish(),
+                isBurstLimited: false)
             let answer = try await perform(call, as: callClass) { try AssociationsAnswer($0.body) }
             for id in answer.failed { found[id] = nil }
             for result in answer.results where found[result.id] != nil {

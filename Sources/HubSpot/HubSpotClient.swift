@@ -40,6 +40,9 @@ public final class HubSpotClient: Sendable {
         let path: String
         var body: [UInt8]?
         var lane = Limiter.Lane.general
+        /// Whether the answer's headers speak of the burst limit. Those of associations speak of a limit of their own, which is higher
+        /// or the same, so counting these calls as all others is safe.
+        var isBurstLimited = true
     }
 
     /// Sends `call` until `decode` can read an answer, or an error is not worth a retry, or tries or time are used up.
@@ -54,7 +57,7 @@ public final class HubSpotClient: Sendable {
             let start = clock.now
             let giveUpAt = (firstStart ?? start) + settings.retryTime
             firstStart = firstStart ?? start
-            let (result, headers) = await attempt(call, decode)
+            let (result, response) = await attempt(call, decode)
             let error: HubSpotError?
             switch result {
             case .success: error = nil
@@ -66,8 +69,10 @@ public final class HubSpotClient: Sendable {
             case .migrating: await limiter.migrating(retryAfter: error?.retryAfter)
             default: break
             }
+            var headers = response.map { LimitHeaders($0.headers) }
+            if !call.isBurstLimited { headers = headers?.dailyOnly }
             await limiter.finish(permit, headers: headers)
-            record(call, error, took: clock.now - start)
+            record(call, error, response?.status, took: clock.now - start)
             guard let error else {
                 guard case .success(let value) = result else { throw .cancelled }
                 return value
@@ -106,7 +111,7 @@ public final class HubSpotClient: Sendable {
 
     private func attempt<R: Sendable>(
         _ call: Call, _ decode: @Sendable (CurlResponse) throws -> R
-    ) async -> (Result<R, Failure>, LimitHeaders?) {
+    ) async -> (Result<R, Failure>, CurlResponse?) {
         var request = CurlRequest(method: call.method, url: settings.baseURL + call.path, body: call.body, timeout: settings.timeout)
         request.headers = [
             ("Authorization", "Bearer \(settings.accessToken)"), ("Accept", "application/json"), ("User-Agent", "hubspot-sync"),
@@ -118,21 +123,23 @@ public final class HubSpotClient: Sendable {
         } catch {
             return (.failure(Failure(HubSpotError(error))), nil)
         }
-        let headers = LimitHeaders(response.headers)
-        if let failure = Failure(response, hiding: settings.accessToken) { return (.failure(failure), headers) }
+        if let failure = Failure(response, hiding: settings.accessToken) { return (.failure(failure), response) }
         do {
-            return (.success(try decode(response)), headers)
+            return (.success(try decode(response)), response)
         } catch {
             let reason = (error as? Damage)?.message ?? Damage(of: response.body, because: error).message
-            return (.failure(Failure(HubSpotError(.damaged, status: response.status, reason, correlationId: response.correlationId))), headers)
+            let error = HubSpotError(.damaged, status: response.status, reason, correlationId: response.correlationId)
+            return (.failure(Failure(error)), response)
         }
     }
 
-    private func record(_ call: Call, _ error: HubSpotError?, took duration: Duration) {
-        let status = error.map { $0.status.map(String.init) ?? $0.name } ?? "200"
+    private func record(_ call: Call, _ error: HubSpotError?, _ status: Int?, took duration: Duration) {
+        // An answer that cannot be read is not counted as the 200 that it claims to be.
+        let status = error?.kind == .damaged ? "damaged" : status.map(String.init) ?? error?.name ?? ""
+        let (seconds, attoseconds) = duration.components
         Counter(label: "hubspot_calls_total", dimensions: [("endpoint", call.endpoint), ("status", status)]).increment()
         Timer(label: "hubspot_call_duration_seconds", dimensions: [("endpoint", call.endpoint)])
-            .recordNanoseconds(duration.milliseconds * 1_000_000)
+            .recordNanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
     }
 }
 

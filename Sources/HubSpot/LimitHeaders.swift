@@ -4,9 +4,9 @@ internal import Curl
 ///
 /// - Source: platform page, section 7.2.
 struct LimitHeaders: Sendable {
-    let max: Int?
-    let remaining: Int?
-    let interval: Duration?
+    private(set) var max: Int?
+    private(set) var remaining: Int?
+    private(set) var interval: Duration?
     let daily: Int?
     let dailyRemaining: Int?
 
@@ -17,5 +17,14 @@ struct LimitHeaders: Sendable {
         interval = number("X-HubSpot-RateLimit-Interval-Milliseconds").map { .milliseconds($0) }
         daily = number("X-HubSpot-RateLimit-Daily")
         dailyRemaining = number("X-HubSpot-RateLimit-Daily-Remaining")
+    }
+
+    /// Without what is said about the burst limit.
+    var dailyOnly: LimitHeaders {
+        var result = self
+        result.max = nil
+        result.remaining = nil
+        result.interval = nil
+        return result
     }
 }
