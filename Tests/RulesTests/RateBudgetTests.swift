@@ -48,11 +48,7 @@ let seeds: [UInt64] = ProcessInfo.processInfo.environment["SEED"].flatMap(UInt64
     @Test(arguments: ["100/10s", "190/10s", "250/10s"]) func aFullSyncAloneReaches88PercentAt300Milliseconds(text: String) throws {
         let limit = try #require(RateLimit(text))
         var simulation = BudgetSimulation(limit, seed: 1)
-<<<<<<< HEAD
-        simulation.ask(.full, count: 100_000)
-=======
         simulation.ask(.full, count: 16_000)
->>>>>>> hub
         simulation.run(until: .seconds(600))
         let reached = Double(simulation.count(.full)) / (Double(limit.calls) * 60)
         #expect(reached >= 0.88, "\(reached)")
@@ -61,11 +57,7 @@ let seeds: [UInt64] = ProcessInfo.processInfo.environment["SEED"].flatMap(UInt64
 
     @Test func webhookCallsStartAtOnceDuringAFullSync() throws {
         var simulation = BudgetSimulation(try #require(RateLimit("100/10s")), seed: 1)
-<<<<<<< HEAD
-        simulation.ask(.full, count: 100_000)
-=======
         simulation.ask(.full, count: 16_000)
->>>>>>> hub
         simulation.run(until: .seconds(60))
         simulation.ask(.webhook, count: 8)
         simulation.run(until: .seconds(60) + .milliseconds(1))
