@@ -33,13 +33,23 @@ enum MirrorDocument {
     /// Of two states with one `updatedAt` (calculated properties change without it) the one read later wins.
     static func guarded(_ record: Record, at now: Timestamp) -> BSONDocument {
         let version = BSONValue.date(record.updatedAt.milliseconds)
-        return [
-            "_id": .string(record.id),
-            "$or": [
-                ["hubspotUpdatedAt": ["$not": ["$gte": version]]],
-                ["hubspotUpdatedAt": version, "lastSyncedAt": ["$not": ["$gt": .date(now.milliseconds)]]],
-            ],
+        let wasReadLater: BSONValue = ["lastSyncedAt": ["$not": ["$gt": .date(now.milliseconds)]]]
+        var conditions: [(String, BSONValue)] = [
+            ("_id", .string(record.id)),
+            (
+                "$or",
+                [
+                    ["hubspotUpdatedAt": ["$not": ["$gte": version]]],
+                    ["hubspotUpdatedAt": version, "lastSyncedAt": ["$not": ["$gt": .date(now.milliseconds)]]],
+                ]
+            ),
         ]
+        if !record.archived {
+            // As `Version.isNewer` says: what was read before a deletion does not undo it.
+            conditions.append(
+                ("$and", [["$or": [["archived": ["$ne": true]], wasReadLater, ["archivedAt": ["$lt": version]]]]]))
+        }
+        return BSONDocument(conditions)
     }
 
     /// Of everything that HubSpot sent except the version.

@@ -57,6 +57,64 @@ public struct MirrorWriter: Sendable {
         return turned
     }
 
+    // MARK: Leaving the mirror
+
+    /// Erases a record for good: its document, and whatever a stale page may bring of it later.
+    public func erase(_ key: RecordKey, at now: Timestamp) async throws {
+        try await bury([Tombstone(key: key, reason: .erased, at: now)], type: key.type)
+    }
+
+    /// Removes records that were merged into another, and keeps stale pages from bringing them back.
+    ///
+    /// The survivor's `mergedIds` gain them if the mirror has it already.
+    public func absorb(_ ids: [String], into survivor: RecordKey, at now: Timestamp) async throws {
+        let ids = ids.filter { $0 != survivor.id }
+        guard !ids.isEmpty else { return }
+        try await bury(
+            ids.map { Tombstone(key: RecordKey(survivor.type, $0), reason: .merged(into: survivor.id), at: now) }, type: survivor.type)
+        _ = try await database.run { client in
+            try client.updateMany(
+                ["_id": .string(survivor.id)], update: ["$addToSet": ["mergedIds": ["$each": .strings(ids)]]], in: survivor.type.rawValue)
+        }
+    }
+
+    private func bury(_ tombstones: [Tombstone], type: RecordType) async throws {
+        try await database.run { client in
+            try Tombstones.set(tombstones, by: client)
+            _ = try client.deleteMany(["_id": ["$in": .strings(tombstones.map(\.key.id))]], in: type.rawValue)
+        }
+    }
+
+    /// Marks records as deleted that HubSpot knows neither as live nor in its recycle bin.
+    ///
+    /// - Parameter now: when HubSpot was asked; a state that was read later stays as it is.
+    public func archiveGone(_ ids: [String], of type: RecordType, at now: Timestamp) async throws {
+        guard !ids.isEmpty else { return }
+        _ = try await database.run { client in
+            try client.updateMany(
+                ["_id": ["$in": .strings(ids)], "archived": false, "lastSyncedAt": ["$lte": .date(now.milliseconds)]],
+                update: [
+                    "$set": [
+                        "archived": true, "archivedAt": .date(now.milliseconds), "lastSyncedAt": .date(now.milliseconds),
+                        "syncStatus": .string(SyncStatus.synced.rawValue), "syncError": nil,
+                    ]
+                ], in: type.rawValue)
+        }
+    }
+
+    /// Sets the associations of records to one type; records that the mirror does not have are passed over.
+    public func setAssociations(_ ids: [String: [String]], of type: RecordType, to other: RecordType) async throws {
+        guard !ids.isEmpty else { return }
+        let writes = ids.sorted { $0.key < $1.key }.map { id, others in
+            MongoWrite.updateOne(
+                ["_id": .string(id)],
+                update: ["$set": .document(BSONDocument([("associations.\(other.rawValue)", .strings(others))]))])
+        }
+        try await database.run { client in
+            if let failure = try client.bulk(writes, in: type.rawValue).failures.first { throw failure.error }
+        }
+    }
+
     // MARK: One batch
 
     private static func newest(of records: [Record], _ type: RecordType) -> [Record] {
@@ -76,8 +134,18 @@ public struct MirrorWriter: Sendable {
 
     private struct Version {
         let updatedAt: Int64?
+        let archivedAt: Int64?
+        let lastSyncedAt: Int64?
         let archived: Bool
         let contentHash: Int64?
+
+        /// Whether the stored state is newer than the record as it was read at `now`.
+        func isNewer(than record: Record, at now: Timestamp) -> Bool {
+            if let updatedAt, updatedAt > record.updatedAt.milliseconds { return true }
+            // Deleting a record need not touch its `updatedAt`: a list page that was read before the deletion looks as new.
+            guard archived, !record.archived, let lastSyncedAt, lastSyncedAt > now.milliseconds else { return false }
+            return (archivedAt ?? .max) >= record.updatedAt.milliseconds
+        }
     }
 
     private static func versions(
@@ -85,12 +153,13 @@ public struct MirrorWriter: Sendable {
     ) throws -> [String: Version] {
         var versions: [String: Version] = [:]
         let query = MongoQuery(
-            ["_id": ["$in": .strings(records.map(\.id))]], projection: ["hubspotUpdatedAt": 1, "archived": 1, "contentHash": 1],
+            ["_id": ["$in": .strings(records.map(\.id))]], projection: ["hubspotUpdatedAt": 1, "archived": 1, "archivedAt": 1, "lastSyncedAt": 1, "contentHash": 1],
             batchSize: records.count)
         try client.find(query, in: collection) { document in
             guard let id = document["_id"]?.string else { return }
             versions[id] = Version(
-                updatedAt: document["hubspotUpdatedAt"]?.milliseconds, archived: document["archived"]?.bool ?? false,
+                updatedAt: document["hubspotUpdatedAt"]?.milliseconds, archivedAt: document["archivedAt"]?.milliseconds,
+                lastSyncedAt: document["lastSyncedAt"]?.milliseconds, archived: document["archived"]?.bool ?? false,
                 contentHash: document["contentHash"]?.integer)
         }
         return versions
@@ -108,7 +177,7 @@ public struct MirrorWriter: Sendable {
                 new.append(record)
                 continue
             }
-            if let updatedAt = version.updatedAt, updatedAt > record.updatedAt.milliseconds {
+            if version.isNewer(than: record, at: now) {
                 outcome.outdated += 1
             } else if version.updatedAt == record.updatedAt.milliseconds, version.archived == record.archived,
                 version.contentHash == MirrorDocument.contentHash(of: record)
@@ -121,8 +190,20 @@ public struct MirrorWriter: Sendable {
 
         var overtaken: Set<String> = []
         if !new.isEmpty {
+            let buried = try Tombstones.buried(new.map(\.id), of: type, by: client)
+            outcome.outdated += buried.count
+            new.removeAll { buried.contains($0.id) }
+        }
+        if !new.isEmpty {
             let inserted = try client.insert(new.map { MirrorDocument.inserted($0, at: now) }, into: collection)
             outcome.created = inserted.inserted
+            // One that was erased between the question and the insert: its tombstone was there before its document was looked for.
+            let buried = try Tombstones.buried(new.map(\.id), of: type, by: client)
+            if !buried.isEmpty {
+                let removed = try client.deleteMany(["_id": ["$in": .strings(buried.sorted())]], in: collection)
+                outcome.created -= removed
+                outcome.outdated += removed
+            }
             for failure in inserted.failures {
                 let record = new[failure.index]
                 if failure.error.kind == .duplicateKey {

@@ -1,0 +1,44 @@
+import Bytes
+import Model
+import Mongo
+
+/// A record that must not come back, however old the page is that still lists it.
+struct Tombstone: Sendable {
+    enum Reason: Sendable {
+        /// Erased for privacy.
+        case erased
+        case merged(into: String)
+    }
+
+    let key: RecordKey
+    let reason: Reason
+    let at: Timestamp
+}
+
+/// The ids of records that were erased or merged away; nothing of what they held.
+enum Tombstones {
+    static let collection = "tombstones"
+
+    static func set(_ tombstones: [Tombstone], by client: borrowing MongoClient) throws {
+        let writes = tombstones.map { tombstone in
+            var fields: [(String, BSONValue)] = [("at", .date(tombstone.at.milliseconds))]
+            switch tombstone.reason {
+            case .erased: fields.append(("reason", "erased"))
+            case .merged(let survivor): fields += [("reason", "merged"), ("into", .string(survivor))]
+            }
+            return MongoWrite.updateOne(
+                ["_id": .string(tombstone.key.description)], update: ["$set": .document(BSONDocument(fields))], upsert: true)
+        }
+        if let failure = try client.bulk(writes, in: collection).failures.first { throw failure.error }
+    }
+
+    /// Those of `ids` that must not come back.
+    static func buried(_ ids: [String], of type: RecordType, by client: borrowing MongoClient) throws -> Set<String> {
+        var buried: Set<String> = []
+        let query = MongoQuery(["_id": ["$in": .strings(ids.map { RecordKey(type, $0).description })]], projection: ["_id": 1])
+        try client.find(query, in: collection) { document in
+            if let key = document["_id"]?.string.flatMap({ RecordKey($0) }) { buried.insert(key.id) }
+        }
+        return buried
+    }
+}

@@ -1,0 +1,65 @@
+public import Model
+import Mongo
+import Store
+
+/// Makes deliveries durable, many at a time: requests that come while a write is on its way share the next one, as a database's
+/// log does it. The latency is that of one write, the throughput that of many.
+public actor InboxWriter {
+    /// Deliveries of one write. A full one of HubSpot's requests makes some 20 KB.
+    private static let batchMax = 500
+    /// Deliveries that may wait for a write; more are refused, and HubSpot sends them again.
+    private static let waitingMax = 5000
+
+    private struct Waiting {
+        let delivery: Delivery
+        let leaseUntil: Timestamp
+        let continuation: CheckedContinuation<(any Error)?, Never>
+    }
+
+    private let inbox: Inbox
+    private let owner: String
+    private var waiting: [Waiting] = []
+    private var isWriting = false
+
+    public init(inbox: Inbox, owner: String) {
+        self.inbox = inbox
+        self.owner = owner
+    }
+
+    /// Too much waits for MongoDB: come back later.
+    public struct FullError: Error, Sendable {}
+
+    /// Returns once the delivery is durable: majority, journaled.
+    ///
+    /// - Parameter leaseUntil: how long nobody else may work on it.
+    /// - Throws: `MongoError` when it is not known to be durable; `FullError`.
+    public func append(_ delivery: Delivery, leaseUntil: Timestamp) async throws {
+        guard waiting.count < InboxWriter.waitingMax else { throw FullError() }
+        let error = await withCheckedContinuation { continuation in
+            waiting.append(Waiting(delivery: delivery, leaseUntil: leaseUntil, continuation: continuation))
+            if !isWriting {
+                isWriting = true
+                // Belongs to all who wait, so a caller that is cancelled does not take it with it; ends when nothing waits.
+                Task { await self.writeAll() }
+            }
+        }
+        if let error { throw error }
+    }
+
+    private func writeAll() async {
+        while !waiting.isEmpty {
+            let batch = Array(waiting.prefix(InboxWriter.batchMax))
+            waiting.removeFirst(batch.count)
+            var failure: (any Error)?
+            do {
+                // One lease for the batch: the earliest, so that none is held longer than its receiver wanted.
+                let leaseUntil = batch.map(\.leaseUntil).min() ?? .now
+                try await inbox.append(batch.map(\.delivery), owner: owner, leaseUntil: leaseUntil)
+            } catch {
+                failure = error
+            }
+            for entry in batch { entry.continuation.resume(returning: failure) }
+        }
+        isWriting = false
+    }
+}

@@ -1,0 +1,154 @@
+import HubSpot
+import Model
+import Mongo
+import Rules
+import Store
+
+/// Brings the mirror's state of records to HubSpot's: reads what may have changed and finds out what became of the rest.
+struct Outcomes: Sendable {
+    let mirror: MirrorWriter
+    let hubspot: HubSpotClient
+    let catalog: PropertyCatalog
+
+    enum Result: Sendable {
+        /// The mirror holds what HubSpot holds, at least as new as the event.
+        case reached
+        /// HubSpot's answer was older than the event that asked for it.
+        case stale
+        /// HubSpot or MongoDB could not be asked; not before this time from now.
+        case again(Duration?)
+        /// This record fails by itself.
+        case broken(String)
+    }
+
+    /// - Parameter tasks: of one type, at most a batch read's worth.
+    func reach(_ tasks: [RecordQueue.Task]) async -> [RecordKey: Result] {
+        guard let type = tasks.first?.key.type else { return [:] }
+        do {
+            var results: [RecordKey: Result] = [:]
+            let erasures = tasks.filter(\.wish.isErasure)
+            for task in erasures {
+                try await mirror.erase(task.key, at: .now)
+                results[task.key] = .reached
+            }
+            let reads = tasks.filter { !$0.wish.isErasure }
+            if !reads.isEmpty { results.merge(try await refresh(reads, type)) { $1 } }
+            return results
+        } catch {
+            return Dictionary(uniqueKeysWithValues: tasks.map { ($0.key, Outcomes.result(of: error)) })
+        }
+    }
+
+    /// Notes on the record that it was given up.
+    func giveUp(_ key: RecordKey, _ message: String) async {
+        // Only the note is lost when MongoDB is away: the delivery keeps the record among its failed ones.
+        try? await mirror.recordFailure(key.type, key.id, message: message)
+    }
+
+    private static func result(of error: any Error) -> Result {
+        switch error {
+        case let error as HubSpotError where error.kind == .unauthorized: .again(.seconds(30))
+        case let error as HubSpotError where error.isTemporary || error.kind == .cancelled: .again(error.retryAfter)
+        case let error as HubSpotError: .broken(error.message)
+        case let error as MongoError where error.kind == .rejected: .broken(error.message)
+        default: .again(nil)
+        }
+    }
+
+    // MARK: Reading
+
+    private func refresh(_ tasks: [RecordQueue.Task], _ type: RecordType) async throws -> [RecordKey: Result] {
+        let properties = try await catalog.names(of: type, as: .webhook)
+        let ids = tasks.map(\.key.id)
+        var readAt = Timestamp.now
+        let live = try await hubspot.read(type, ids: ids, properties: properties, archived: false, as: .webhook)
+        var broken = try await write(live.records, of: type, readAt: readAt)
+        for failure in live.failures { if let id = failure.id { broken[id] = failure.message } }
+        var found: [String: Record] = [:]
+        for record in live.records { found[record.id] = record }
+
+        // What is missing was merged away, deleted, erased or is not yet to be seen.
+        let survivors = try await survivors(of: live.missing.filter { broken[$0] == nil }, among: live, type, properties)
+        let deleted = live.missing.filter { survivors[$0] == nil && broken[$0] == nil }
+        var archived: Set<String> = []
+        var gone: Set<String> = []
+        if !deleted.isEmpty {
+            readAt = .now
+            let bin = try await hubspot.read(type, ids: deleted, properties: properties, archived: true, as: .webhook)
+            broken.merge(try await write(bin.records.filter { deleted.contains($0.id) }, of: type, readAt: readAt)) { $1 }
+            for failure in bin.failures { if let id = failure.id { broken[id] = failure.message } }
+            archived = Set(bin.records.map(\.id))
+            gone = Set(deleted.filter { !archived.contains($0) && broken[$0] == nil })
+        }
+
+        var results: [RecordKey: Result] = [:]
+        var surelyGone: [String] = []
+        for task in tasks {
+            let id = task.key.id
+            if let message = broken[id] {
+                results[task.key] = .broken(message)
+            } else if let record = found[id] {
+                let isStale = task.wish.changedAt.map { record.updatedAt < $0 } ?? false
+                results[task.key] = isStale ? .stale : .reached
+            } else if gone.contains(id), let changedAt = task.wish.changedAt, Timestamp.now - changedAt < Outcomes.visibleAfter,
+                task.attempt < Pool.staleAttemptsMax
+            {
+                // Perhaps so new that this part of HubSpot does not know it yet.
+                results[task.key] = .stale
+            } else {
+                if gone.contains(id) { surelyGone.append(id) }
+                results[task.key] = .reached
+            }
+        }
+        try await mirror.archiveGone(surelyGone, of: type, at: readAt)
+        for (id, survivor) in survivors { try await mirror.absorb([id], into: RecordKey(type, survivor), at: readAt) }
+        for task in tasks where found[task.key.id] != nil {
+            let merged = task.wish.mergedIds.filter { found[$0] == nil }
+            if !merged.isEmpty { try await mirror.absorb(merged.sorted(), into: task.key, at: readAt) }
+        }
+        try await refreshAssociations(of: tasks.filter { found[$0.key.id] != nil }, type)
+        return results
+    }
+
+    /// How long after its change a record may stay invisible.
+    private static let visibleAfter: Duration = .seconds(60)
+
+    private func write(_ records: [Record], of type: RecordType, readAt: Timestamp) async throws -> [String: String] {
+        guard !records.isEmpty else { return [:] }
+        let outcome = try await mirror.write(records, of: type, at: readAt)
+        return Dictionary(outcome.failures.map { ($0.id, $0.message) }, uniquingKeysWith: { $1 })
+    }
+
+    /// The record that each missing id was merged into.
+    ///
+    /// A batch read answers a merged-away id with the survivor under the survivor's id. Which is whose stands in `mergedIds`; where
+    /// it does not, a single read of the id tells.
+    private func survivors(
+        of missing: [String], among answer: BatchRead, _ type: RecordType, _ properties: [String]
+    ) async throws -> [String: String] {
+        var survivors: [String: String] = [:]
+        for record in answer.records { for id in record.mergedIds { survivors[id] = record.id } }
+        let asked = Set(missing)
+        survivors = survivors.filter { asked.contains($0.key) }
+        let unexplained = answer.records.contains { record in
+            !survivors.values.contains(record.id) && !answer.missing.isEmpty && record.mergedIds.isEmpty
+        }
+        guard unexplained, survivors.count < missing.count else { return survivors }
+        for id in missing where survivors[id] == nil {
+            if let record = try await hubspot.record(type, id: id, properties: [], archived: false, as: .webhook), record.id != id {
+                survivors[id] = record.id
+            }
+        }
+        return survivors
+    }
+
+    private func refreshAssociations(of tasks: [RecordQueue.Task], _ type: RecordType) async throws {
+        for other in RecordType.allCases {
+            let ids = tasks.filter { $0.wish.associations.contains(other) }.map(\.key.id)
+            guard !ids.isEmpty else { continue }
+            let found = try await hubspot.associations(from: type, to: other, ids: ids, as: .webhook)
+            try await mirror.setAssociations(found, of: type, to: other)
+            guard found.count == ids.count else { throw HubSpotError(.damaged, "HubSpot left out the associations of some records") }
+        }
+    }
+}

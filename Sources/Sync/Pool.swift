@@ -1,0 +1,277 @@
+public import HubSpot
+public import Logging
+import Metrics
+public import Model
+import Mongo
+public import Rules
+public import ServiceLifecycle
+public import Store
+
+/// Works on what deliveries ask for: reads the records that may have changed, at most `concurrency` batches at a time, and brings
+/// the mirror up to them.
+///
+/// Everything here can be lost: a delivery stays pending in the inbox until all its records are done, and is taken up again.
+public actor Pool: Service {
+    /// Records that may be known at once. Further deliveries stay in the inbox until there is room.
+    static let recordsMax = 100_000
+    /// Ids of a batch read.
+    static let batchMax = 100
+    static let lease: Duration = .seconds(15)
+    private static let renewEvery: Duration = .seconds(3)
+    private static let flushEvery: Duration = .milliseconds(100)
+    private static let lagSamplesMax = 2000
+
+    private struct Open {
+        let id: String
+        let receivedAt: Timestamp
+        /// Records that are still owed to it.
+        var left: Int
+        var failed: [RecordKey] = []
+    }
+
+    private let inbox: Inbox
+    private let outcomes: Outcomes
+    private let hubspot: HubSpotClient
+    private let concurrency: Int
+    private let owner: String
+    private let logger: Logger
+    private let backoff = Backoff(base: .milliseconds(250), cap: .seconds(30))
+
+    private var queue = RecordQueue()
+    private var open: [RecordQueue.Delivery: Open] = [:]
+    private var openIds: Set<String> = []
+    private var lastNumber = 0
+    private var finished: [(id: String, failed: [RecordKey])] = []
+    private var running = 0
+    private var lagsMs: [Int64] = []
+    private var lagCursor = 0
+    /// The last time that a batch that was not full went out while the budget ran low.
+    private var lastSmallBatch = ContinuousClock.now
+    private let wakeUps: AsyncStream<Void>
+    private let wake: AsyncStream<Void>.Continuation
+
+    /// - Parameter owner: names this instance in the inbox; the same after a restart.
+    public init(store: Store, hubspot: HubSpotClient, catalog: PropertyCatalog, concurrency: Int, owner: String, logger: Logger) {
+        inbox = store.inbox
+        outcomes = Outcomes(mirror: store.writer, hubspot: hubspot, catalog: catalog)
+        self.hubspot = hubspot
+        self.concurrency = concurrency
+        self.owner = owner
+        self.logger = logger
+        (wakeUps, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    // MARK: Taking
+
+    /// Whether another delivery would be taken; otherwise it waits in the inbox.
+    public var hasRoom: Bool { queue.count < Pool.recordsMax }
+
+    /// Takes a durable delivery that this instance leased.
+    public func take(_ delivery: Delivery) {
+        guard openIds.insert(delivery.id).inserted else { return }
+        var wishes: [RecordKey: RecordQueue.Wish] = [:]
+        for event in delivery.events { for (key, wish) in event.wishes { wishes[key, default: .init()].add(wish) } }
+        guard !wishes.isEmpty else { return finished.append((delivery.id, [])) }
+        lastNumber += 1
+        open[lastNumber] = Open(id: delivery.id, receivedAt: delivery.receivedAt, left: wishes.count)
+        for (key, wish) in wishes { queue.add(key, wish, of: lastNumber, at: delivery.receivedAt) }
+        wake.yield()
+    }
+
+    /// Reads these records again, although no delivery says so.
+    public func refresh(_ keys: [RecordKey]) {
+        for key in keys { queue.add(key, .init(), of: nil, at: .now) }
+        wake.yield()
+    }
+
+    /// What the status shows.
+    public struct Numbers: Sendable {
+        public let queued: Int
+        public let inFlight: Int
+        public let retrying: Int
+        public let oldest: Timestamp?
+        /// Milliseconds from the receipt of a delivery to the end of its last record; nil before the first.
+        public let lagP50Ms: Int64?
+        public let lagP99Ms: Int64?
+    }
+
+    public var numbers: Numbers {
+        let lags = lagsMs.sorted()
+        func percentile(_ share: Double) -> Int64? { lags.isEmpty ? nil : lags[min(lags.count - 1, Int(Double(lags.count) * share))] }
+        return Numbers(
+            queued: queue.waitingCount, inFlight: queue.runningCount, retrying: queue.retryingCount, oldest: queue.oldest,
+            lagP50Ms: percentile(0.5), lagP99Ms: percentile(0.99))
+    }
+
+    // MARK: Working
+
+    public func run() async throws {
+        await cancelWhenGracefulShutdown {
+            await withDiscardingTaskGroup { group in
+                group.addTask { await self.keepLeases() }
+                group.addTask { await self.keepFlushing() }
+                await self.dispatch(in: &group)
+                group.cancelAll()
+            }
+        }
+        await flush()
+        do {
+            try await inbox.release(owner: owner)
+        } catch {
+            logger.warning("Deliveries could not be given back; their leases will end", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func dispatch(in group: inout DiscardingTaskGroup) async {
+        var alarm: Timestamp?
+        for await _ in wakeUps {
+            if Task.isCancelled { return }
+            while running < concurrency {
+                if let pause = await gatheringPause() {
+                    group.addTask { await self.wake(after: pause) }
+                    break
+                }
+                let batch = queue.nextBatch(max: Pool.batchMax, at: .now)
+                guard !batch.isEmpty else { break }
+                running += 1
+                group.addTask { await self.carryOut(batch) }
+            }
+            if let due = queue.nextRetry, running < concurrency, alarm.map({ due < $0 || $0 <= .now }) ?? true {
+                alarm = due
+                let pause = max(.milliseconds(1), due - .now)
+                group.addTask { await self.wake(after: pause) }
+            }
+        }
+    }
+
+    private func wake(after pause: Duration) async {
+        // Cancelled while asleep: the loop that would be woken has ended.
+        try? await Task.sleep(for: pause)
+        wake.yield()
+    }
+
+    /// Natural batching: what is there goes at once while calls are plenty. When half of the budget is used up, batches that are not
+    /// full go out only as fast as calls come back, so that tasks gather instead.
+    private func gatheringPause() async -> Duration? {
+        guard queue.waitingCount < Pool.batchMax, queue.waitingCount > 0 else { return nil }
+        let budget = await hubspot.budget
+        guard budget.remaining * 2 < budget.limit.calls else { return nil }
+        let spacing = budget.limit.interval / budget.limit.calls
+        let since = ContinuousClock.now - lastSmallBatch
+        if since >= spacing {
+            lastSmallBatch = .now
+            return nil
+        }
+        return spacing - since
+    }
+
+    private func carryOut(_ batch: [RecordQueue.Task]) async {
+        let results = await outcomes.reach(batch)
+        let now = Timestamp.now
+        for task in batch {
+            let outcome: RecordQueue.Outcome
+            switch results[task.key] ?? .again(nil) {
+            case .reached: outcome = .done
+            case .stale where task.attempt < Pool.staleAttemptsMax:
+                outcome = .retry(at: now + backoff.delay(attempt: task.attempt + 1, using: &SystemRandom.shared.generator))
+            case .stale: outcome = .done
+            case .again(let wait):
+                let delay = backoff.delay(attempt: task.attempt + 1, using: &SystemRandom.shared.generator)
+                outcome = .retry(at: now + max(delay, wait ?? .zero))
+            case .broken(let message) where task.attempt + 1 < Pool.attemptsMax:
+                logger.debug("A record failed; it is tried again", metadata: ["record": "\(task.key)", "error": "\(message)"])
+                outcome = .retry(at: now + backoff.delay(attempt: task.attempt + 1, using: &SystemRandom.shared.generator))
+            case .broken(let message):
+                logger.warning("A record is given up", metadata: ["record": "\(task.key)", "error": "\(message)"])
+                await outcomes.giveUp(task.key, message)
+                outcome = .failed
+            }
+            settle(task.key, outcome, at: now)
+        }
+        running -= 1
+        wake.yield()
+    }
+
+    /// Attempts on a record that fails by itself.
+    static let attemptsMax = 5
+    /// Repeats of a read that is older than its event, over some seconds: then the event's clock is taken to be wrong.
+    static let staleAttemptsMax = 6
+
+    private func settle(_ key: RecordKey, _ outcome: RecordQueue.Outcome, at now: Timestamp) {
+        for number in queue.finish(key, outcome) {
+            guard var delivery = open[number] else { continue }
+            delivery.left -= 1
+            if case .failed = outcome { delivery.failed.append(key) }
+            guard delivery.left == 0 else {
+                open[number] = delivery
+                continue
+            }
+            open.removeValue(forKey: number)
+            finished.append((delivery.id, delivery.failed))
+            noteLag((now - delivery.receivedAt).milliseconds)
+        }
+    }
+
+    private func noteLag(_ milliseconds: Int64) {
+        if lagsMs.count < Pool.lagSamplesMax {
+            lagsMs.append(milliseconds)
+        } else {
+            lagsMs[lagCursor] = milliseconds
+            lagCursor = (lagCursor + 1) % Pool.lagSamplesMax
+        }
+        Timer(label: "inbox_lag_seconds").recordMilliseconds(milliseconds)
+    }
+
+    // MARK: Inbox
+
+    /// Notes finished deliveries in the inbox, many in one write. One that is not noted before a crash is done once more.
+    private func keepFlushing() async {
+        while !Task.isCancelled {
+            await flush()
+            // Cancelled while asleep: the loop's condition ends it.
+            try? await Task.sleep(for: Pool.flushEvery)
+        }
+    }
+
+    private func flush() async {
+        let done = finished
+        guard !done.isEmpty else { return }
+        finished = []
+        do {
+            try await inbox.finish(done, at: .now)
+            for delivery in done { openIds.remove(delivery.id) }
+        } catch {
+            finished = done + finished
+            logger.debug("Finished deliveries could not be noted yet", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Keeps this instance's deliveries its own, and takes up what nobody works on: what was left behind, what there was no room
+    /// for, and what an operator wants replayed.
+    private func keepLeases() async {
+        var hasReleased = false
+        var claims = 0
+        while !Task.isCancelled {
+            do {
+                if !hasReleased {
+                    try await inbox.release(owner: owner)
+                    hasReleased = true
+                }
+                let leaseUntil = Timestamp.now + Pool.lease
+                if !openIds.isEmpty { try await inbox.renew(owner: owner, leaseUntil: leaseUntil) }
+                while hasRoom {
+                    claims += 1
+                    let claim = "\(owner)/\(Timestamp.now.milliseconds)/\(claims)"
+                    let deliveries = try await inbox.claim(claim, owner: owner, limit: 200, now: .now, leaseUntil: leaseUntil)
+                    for delivery in deliveries { take(delivery) }
+                    if deliveries.isEmpty { break }
+                    logger.info("Deliveries are taken up", metadata: ["count": "\(deliveries.count)"])
+                }
+            } catch {
+                logger.debug("The inbox could not be looked into", metadata: ["error": "\(error)"])
+            }
+            // Cancelled while asleep: the loop's condition ends it.
+            try? await Task.sleep(for: hasReleased ? Pool.renewEvery : .milliseconds(500))
+        }
+    }
+}
