@@ -109,7 +109,9 @@ struct BatchTests {
         let two = try account.world.merge(.companies, primary: third, other: first)
         #expect(account.world.value(.companies, second, "city") == "Kiel")
         #expect(account.world.value(.companies, second, "name") == "First")
-        #expect(account.world.value(.companies, second, "hs_merged_object_ids") == [third, first, second, one].map(String.init).joined(separator: ";"))
+        #expect(
+            account.world.value(.companies, second, "hs_merged_object_ids")
+                == [third, first, second, one].map(String.init).joined(separator: ";"))
         #expect(account.world.gone(.companies)[first] == two)
         #expect(throws: WorldError(kind: .notFound)) { try account.world.merge(.companies, primary: first, other: third) }
     }
@@ -169,7 +171,8 @@ struct BatchTests {
 
     @Test func associationsCanBeMadeAndRemoved() throws {
         let account = Account()
-        let put = account.call("PUT", "/crm/objects/2026-09/contact/\(account.id(4))/associations/default/deal/\(account.id(2, .deals))")
+        let put = account.call(
+            "PUT", "/crm/objects/2026-09/contact/\(account.id(4))/associations/default/deal/\(account.id(2, .deals))")
         #expect(put.status == 200)
         #expect(account.world.associatedIds(.deals, account.id(2, .deals), to: .contacts).contains(account.id(4)))
         let shown = account.get("/crm/v3/objects/contacts/\(account.id(4))?associations=deals,companies")
@@ -179,5 +182,34 @@ struct BatchTests {
         let path = "/crm/v4/objects/contacts/\(account.id(4))/associations/deals/\(account.id(2, .deals))"
         #expect(account.call("DELETE", path).status == 204)
         #expect(!account.world.associatedIds(.contacts, account.id(4), to: .deals).contains(account.id(2, .deals)))
+    }
+
+    @Test func statusesOfAssociationWritesDependOnTheVersion() {
+        let account = Account()
+        let make = [
+            "inputs": [
+                [
+                    "from": ["id": "301"], "to": ["id": "151"],
+                    "types": [["associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 279]],
+                ]
+            ]
+        ]
+        let remove = ["inputs": [["from": ["id": "301"], "to": [["id": "151"]]]]]
+        #expect(account.post("/crm/v4/associations/contacts/companies/batch/create", make).status == 201)
+        #expect(account.world.associatedIds(.contacts, 301, to: .companies).contains(151))
+        #expect(account.post("/crm/v4/associations/contacts/companies/batch/archive", remove).status == 204)
+        #expect(account.post("/crm/associations/2026-09/contacts/companies/batch/create", make).status == 200)
+        #expect(account.post("/crm/associations/2026-09/contacts/companies/batch/archive", remove).status == 200)
+        #expect(!account.world.associatedIds(.contacts, 301, to: .companies).contains(151))
+    }
+
+    @Test func mergesKeepAssociationsOnBothSides() throws {
+        let account = Account()
+        let companies = Set(
+            account.world.associatedIds(.contacts, account.id(1), to: .companies)
+                + account.world.associatedIds(.contacts, account.id(2), to: .companies))
+        let id = try account.world.merge(.contacts, primary: account.id(1), other: account.id(2))
+        #expect(Set(account.world.associatedIds(.contacts, id, to: .companies)) == companies)
+        for company in companies { #expect(account.world.associatedIds(.companies, company, to: .contacts).contains(id)) }
     }
 }

@@ -10,7 +10,8 @@ import Testing
 struct DeliveryTests {
     /// Runs a simulator that delivers to a receiver; `body` makes changes, and all is delivered when it returns.
     private func delivering(
-        to receiver: Receiver = Receiver(), _ change: (inout SimulatorSettings) -> Void = { _ in }, _ body: (Simulator) async throws -> Void
+        to receiver: Receiver = Receiver(), _ change: (inout SimulatorSettings) -> Void = { _ in },
+        _ body: (Simulator) async throws -> Void
     ) async throws -> (receiver: Receiver, counters: DeliveryCounters, url: String) {
         let url = try await receiver.start()
         var settings = SimulatorSettings()
@@ -48,7 +49,8 @@ struct DeliveryTests {
         let timestamp = try #require(call.header("x-hubspot-request-timestamp").flatMap { Int64($0) })
         let signer = try Signer(secret: SimulatorSettings().clientSecret)
         #expect(call.header("x-hubspot-signature") == signer.v1(body: call.body))
-        #expect(call.header("x-hubspot-signature-v3") == signer.v3(method: "POST", uri: url, body: call.body, timestampMs: timestamp))
+        #expect(
+            call.header("x-hubspot-signature-v3") == signer.v3(method: "POST", uri: url, body: call.body, timestampMs: timestamp))
         #expect(counters.accepted == 1 && counters.acceptedEvents == 1 && counters.failed == 0 && counters.pending == 0)
         #expect(counters.p50 > 0 && counters.max >= counters.p99)
         let event = try #require(receiver.events.first)
@@ -80,7 +82,9 @@ struct DeliveryTests {
         }
         #expect(receiver.calls.count == 1)
         #expect(types(receiver) == Array(repeating: "deal.propertyChange", count: 3) + ["deal.creation"])
-        #expect(receiver.events.first { $0["propertyName"] as? String == "contract_start_date" }?["propertyValue"] as? String == "1752537600000")
+        #expect(
+            receiver.events.first { $0["propertyName"] as? String == "contract_start_date" }?["propertyValue"] as? String
+                == "1752537600000")
         #expect(receiver.events.last?["changeFlag"] as? String == "CREATED")
     }
 
@@ -101,7 +105,10 @@ struct DeliveryTests {
         #expect(merge["newObjectId"] as? Int64 == merge["objectId"] as? Int64)
         #expect(events.contains { $0["subscriptionType"] as? String == "contact.deletion" && $0["objectId"] as? Int64 == 151 })
         #expect(!types(receiver).contains("contact.creation"))
-        #expect(types(receiver).filter { $0.hasPrefix("company.") && !$0.hasSuffix("associationChange") } == ["company.deletion", "company.restore"])
+        #expect(
+            types(receiver).filter { $0.hasPrefix("company.") && !$0.hasSuffix("associationChange") } == [
+                "company.deletion", "company.restore",
+            ])
         let associations = events.filter { ($0["subscriptionType"] as? String)?.hasSuffix("associationChange") == true }
         #expect(Set(associations.compactMap { $0["associationType"] as? String }) == ["CONTACT_TO_COMPANY", "COMPANY_TO_CONTACT"])
         #expect(associations.count == 8)
@@ -149,7 +156,9 @@ struct DeliveryTests {
         let signer = try Signer(secret: SimulatorSettings().clientSecret)
         for call in receiver.calls {
             let timestamp = Int64(call.header("x-hubspot-request-timestamp") ?? "") ?? 0
-            #expect(call.header("x-hubspot-signature-v3") == signer.v3(method: "POST", uri: url, body: call.body, timestampMs: timestamp))
+            #expect(
+                call.header("x-hubspot-signature-v3")
+                    == signer.v3(method: "POST", uri: url, body: call.body, timestampMs: timestamp))
         }
     }
 

@@ -134,7 +134,8 @@ struct LimitTests {
         #expect(owner["externalOptions"] as? Bool == true)
         #expect((owner["options"] as? [Any])?.isEmpty == true)
         let made = account.post(
-            "/crm/properties/2026-09/contacts", ["name": "brand_new", "label": "Brand new", "type": "string", "fieldType": "text", "groupName": "x"])
+            "/crm/properties/2026-09/contacts",
+            ["name": "brand_new", "label": "Brand new", "type": "string", "fieldType": "text", "groupName": "x"])
         #expect(made.status == 201)
         #expect(account.get("/crm/v3/properties/contacts/brand_new").json["label"] as? String == "Brand new")
         try account.world.update(.contacts, 101, ["brand_new": "1"])

@@ -28,7 +28,9 @@ final class Receiver: Sendable {
     }
 
     /// - Returns: the URL to post to.
-    func start() async throws -> String { "http://127.0.0.1:\(try await server.start(host: "127.0.0.1", port: 0))/hubspot/webhooks" }
+    func start() async throws -> String {
+        "http://127.0.0.1:\(try await server.start(host: "127.0.0.1", port: 0))/hubspot/webhooks"
+    }
 
     func stop() async { await server.stop() }
 

@@ -20,13 +20,15 @@ struct RecordTests {
         #expect(answer.json["updatedAt"] as? String == answer.properties["lastmodifieddate"] as? String)
     }
 
-    @Test(arguments: ["/crm/objects/2026-09", "/crm/objects/2026-03", "/crm/objects/2025-09", "/crm/v3/objects"], ["contacts", "0-1"])
+    @Test(
+        arguments: ["/crm/objects/2026-09", "/crm/objects/2026-03", "/crm/objects/2025-09", "/crm/v3/objects"], ["contacts", "0-1"])
     func everyVersionAndNameOfATypeLeadsToTheSameRecords(prefix: String, name: String) {
         #expect(Account().get("\(prefix)/\(name)?limit=3").ids == ["101", "151", "201"])
     }
 
     @Test(arguments: [
-        "/crm/objects/2024-09/contacts", "/crm/objects/2026-09/contact", "/crm/v4/objects/contacts", "/crm/v3/associations/contacts/deals/batch/read",
+        "/crm/objects/2024-09/contacts", "/crm/objects/2026-09/contact", "/crm/v4/objects/contacts",
+        "/crm/v3/associations/contacts/deals/batch/read",
         "/crm/objects/2026-09/contacts/batch/burn", "/nothing", "/",
     ])
     func anUnknownPathIsNotFoundEvenWithoutAToken(path: String) {
@@ -66,19 +68,25 @@ struct RecordTests {
         let answer = account.get("/crm/v3/objects/contacts?limit=2&properties=email,phone&after=151")
         let next = (answer.json["paging"] as? [String: Any])?["next"] as? [String: Any]
         #expect(next?["after"] as? String == "251")
-        #expect(next?["link"] as? String == "https://api.hubapi.com/crm/v3/objects/contacts?limit=2&properties=email,phone&after=251")
+        #expect(
+            next?["link"] as? String == "https://api.hubapi.com/crm/v3/objects/contacts?limit=2&properties=email,phone&after=251")
         #expect(account.get("/crm/v3/objects/contacts?limit=100&after=\(account.id(249))").json["paging"] == nil)
     }
 
     @Test func requestedPropertiesComeSortedNullWhenEmptyAndUnknownOnesAreIgnored() {
         let account = Account()
-        let path = "/crm/v3/objects/companies/\(account.id(1, .companies))?properties=zip,hs_merged_object_ids&properties=domain&properties=nonsense"
+        let path =
+            "/crm/v3/objects/companies/\(account.id(1, .companies))?properties=zip,hs_merged_object_ids&properties=domain&properties=nonsense"
         let answer = account.get(path)
         #expect(
-            Set(answer.properties.keys) == ["createdate", "domain", "hs_lastmodifieddate", "hs_merged_object_ids", "hs_object_id", "zip"])
+            Set(answer.properties.keys) == [
+                "createdate", "domain", "hs_lastmodifieddate", "hs_merged_object_ids", "hs_object_id", "zip",
+            ])
         #expect(answer.properties["hs_merged_object_ids"] is NSNull)
         let text = String(decoding: answer.body, as: UTF8.self)
-        let places = ["\"createdate\"", "\"domain\"", "\"hs_lastmodifieddate\"", "\"zip\""].compactMap { text.range(of: $0)?.lowerBound }
+        let places = ["\"createdate\"", "\"domain\"", "\"hs_lastmodifieddate\"", "\"zip\""].compactMap {
+            text.range(of: $0)?.lowerBound
+        }
         #expect(places.count == 4 && places == places.sorted())
     }
 
@@ -109,7 +117,9 @@ struct RecordTests {
             #expect((60...62).contains(set))
         }
         let values = Set(records.flatMap { $0.properties.values.compactMap(\.self) })
-        for hard in ["", "9223372036854775807", "1.5E-7", "007", "Zoë 東京 🚀", "line\u{2028}separator\u{2029}paragraph", "\u{1}\u{1F}\u{7F}"] {
+        for hard in [
+            "", "9223372036854775807", "1.5E-7", "007", "Zoë 東京 🚀", "line\u{2028}separator\u{2029}paragraph", "\u{1}\u{1F}\u{7F}",
+        ] {
             #expect(values.contains(hard), "\(hard)")
         }
         #expect(values.contains { $0.utf16.count == 65_536 })

@@ -14,7 +14,8 @@ struct SearchTests {
     }
 
     private func search(
-        _ account: Account, _ filters: [[String: Any]], sort: String? = nil, limit: Int = 200, after: Int? = nil, type: String = "contacts",
+        _ account: Account, _ filters: [[String: Any]], sort: String? = nil, limit: Int = 200, after: Int? = nil,
+        type: String = "contacts",
         query: String? = nil
     ) -> Answer {
         var body: [String: Any] = ["filterGroups": filters.isEmpty ? [] : [["filters": filters]], "limit": limit]
@@ -46,12 +47,18 @@ struct SearchTests {
         let values: [(String, String, String)] = [("a", "10", "lead"), ("Bee line", "200", "customer"), ("c", "", "other")]
         var ids: [String] = []
         for (name, number, stage) in values {
-            ids.append(String(try account.world.create(.contacts, ["firstname": name, "num_notes_x": number, "lifecyclestage": stage].filter { $0.key != "num_notes_x" })))
+            ids.append(
+                String(
+                    try account.world.create(
+                        .contacts,
+                        ["firstname": name, "num_notes_x": number, "lifecyclestage": stage].filter { $0.key != "num_notes_x" })))
         }
         for (place, id) in ids.enumerated() where !values[place].1.isEmpty {
             try account.world.update(.contacts, Int64(id)!, ["annualrevenue": values[place].1])
         }
-        func found(_ filter: [String: Any]) -> [Int] { search(account, [filter]).ids.compactMap { ids.firstIndex(of: $0) }.sorted() }
+        func found(_ filter: [String: Any]) -> [Int] {
+            search(account, [filter]).ids.compactMap { ids.firstIndex(of: $0) }.sorted()
+        }
         #expect(found(filter("firstname", "EQ", "A")) == [0])
         #expect(found(filter("firstname", "NEQ", "a")) == [1, 2])
         #expect(found(filter("lifecyclestage", "EQ", "LEAD")) == [])
@@ -135,7 +142,9 @@ struct SearchTests {
         let made = try account.world.create(.contacts, ["firstname": "Newest"])
         try account.world.archive(.contacts, account.id(8))
         func names() -> [String: String] {
-            let body: [String: Any] = ["filterGroups": [["filters": [filter("hs_object_id", "IN", [id, made, account.id(8)].map(String.init))]]]]
+            let body: [String: Any] = [
+                "filterGroups": [["filters": [filter("hs_object_id", "IN", [id, made, account.id(8)].map(String.init))]]]
+            ]
             return Dictionary(
                 uniqueKeysWithValues: account.post("/crm/v3/objects/contacts/search", body).results.map {
                     ($0["id"] as? String ?? "", ($0["properties"] as? [String: Any])?["firstname"] as? String ?? "")

@@ -7,7 +7,9 @@ import Testing
 
 /// The simulator over real sockets.
 struct ServerTests {
-    private func running(_ change: (inout SimulatorSettings) -> Void = { _ in }, _ body: (Simulator) async throws -> Void) async throws {
+    private func running(_ change: (inout SimulatorSettings) -> Void = { _ in }, _ body: (Simulator) async throws -> Void)
+        async throws
+    {
         var settings = SimulatorSettings()
         change(&settings)
         let simulator = Simulator(settings: settings, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
@@ -21,7 +23,8 @@ struct ServerTests {
 
     private func get(_ simulator: Simulator, _ target: String) throws -> RawAnswer {
         try RawAnswer.of(
-            "GET \(target) HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer \(simulator.token)\r\nConnection: close\r\n\r\n", port: simulator.port)
+            "GET \(target) HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer \(simulator.token)\r\nConnection: close\r\n\r\n",
+            port: simulator.port)
     }
 
     @Test(.timeLimit(.minutes(1))) func itAnswersOverHTTP() async throws {
@@ -38,7 +41,8 @@ struct ServerTests {
     @Test(.timeLimit(.minutes(1))) func aCutBodyIsShorterThanItsLength() async throws {
         try await running({ $0.faults.cutBody = 1 }) { simulator in
             let answer = try get(simulator, "/crm/v3/objects/contacts?limit=100")
-            let length = try #require(answer.head.split(separator: "\r\n").first { $0.hasPrefix("Content-Length: ") }.flatMap { Int($0.dropFirst(16)) })
+            let length = try #require(
+                answer.head.split(separator: "\r\n").first { $0.hasPrefix("Content-Length: ") }.flatMap { Int($0.dropFirst(16)) })
             #expect(answer.body.count == length / 2)
         }
     }
@@ -67,7 +71,8 @@ struct ServerTests {
             _ = try post("merge", #"{"type":"contacts","primary":"201","other":"251"}"#)
             _ = try post("gdpr-delete", #"{"id":"301"}"#)
             let page = try get(simulator, "/_simulator/records/contacts?limit=100000")
-            let records = try #require((try JSONSerialization.jsonObject(with: page.body) as? [String: Any])?["results"] as? [[String: Any]])
+            let records = try #require(
+                (try JSONSerialization.jsonObject(with: page.body) as? [String: Any])?["results"] as? [[String: Any]])
             #expect(records.count == simulator.world.records(.contacts).count)
             #expect(records.first { $0["id"] as? String == "151" }?["archived"] as? Bool == true)
             #expect(records.contains { $0["mergedIds"] as? [String] == ["201", "251"] })
@@ -80,7 +85,8 @@ struct ServerTests {
     }
 
     @Test(.timeLimit(.minutes(1))) func itRunsUntilCancelled() async throws {
-        let simulator = Simulator(settings: SimulatorSettings(), logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
+        let simulator = Simulator(
+            settings: SimulatorSettings(), logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
         let task = Task { try await simulator.run() }
         let port = try await simulator.waitForPort()
         #expect(port > 0)

@@ -114,7 +114,10 @@ struct APIError: Error, Sendable {
             ], links: [("scopes", "https://developers.hubspot.com/scopes")])
     }
 
-    init(status: Int, message: String, category: String? = nil, errors: [Detail] = [], context: [(String, [String])] = [], links: [(String, String)] = []) {
+    init(
+        status: Int, message: String, category: String? = nil, errors: [Detail] = [], context: [(String, [String])] = [],
+        links: [(String, String)] = []
+    ) {
         self.status = status
         self.message = message
         self.category = category

@@ -36,7 +36,9 @@ struct Call: Sendable {
     }
 
     private static func unescaped(_ text: Substring, plusIsSpace: Bool) -> String {
-        guard text.utf8.contains(UInt8(ascii: "%")) || (plusIsSpace && text.utf8.contains(UInt8(ascii: "+"))) else { return String(text) }
+        guard text.utf8.contains(UInt8(ascii: "%")) || (plusIsSpace && text.utf8.contains(UInt8(ascii: "+"))) else {
+            return String(text)
+        }
         var bytes: [UInt8] = []
         let source = Array(text.utf8)
         var index = 0

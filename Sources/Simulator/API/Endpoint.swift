@@ -35,7 +35,8 @@ enum Endpoint: Sendable {
             if segments[1] == "v3" || segments[1] == "v4" {
                 area = segments[2]
                 isVersion4 = segments[1] == "v4"
-                let isOnlyInVersion4 = area == "associations" || (area == "objects" && segments.count >= 6 && segments[5] == "associations")
+                let isOnlyInVersion4 =
+                    area == "associations" || (area == "objects" && segments.count >= 6 && segments[5] == "associations")
                 guard isVersion4 == isOnlyInVersion4 else { return nil }
             } else {
                 guard Endpoint.isDated(segments[2]) else { return nil }
@@ -55,7 +56,8 @@ enum Endpoint: Sendable {
             if rest.count == 6, rest[3] == "default", let to = RecordType(pathName: rest[4], allowsSingular: true) {
                 self = .pair(from, rest[1], to, rest[5], isDefault: true)
             } else if let to = RecordType(pathName: rest[3], allowsSingular: true), rest.count <= 5 {
-                self = rest.count == 4 ? .recordAssociations(from, rest[1], to) : .pair(from, rest[1], to, rest[4], isDefault: false)
+                self =
+                    rest.count == 4 ? .recordAssociations(from, rest[1], to) : .pair(from, rest[1], to, rest[4], isDefault: false)
             } else {
                 return nil
             }
@@ -77,7 +79,9 @@ enum Endpoint: Sendable {
             self = rest.count == 1 ? .properties(type) : .property(type, rest[1])
         case ("pipelines", 1...3):
             guard rest.count < 3 || rest[2] == "stages" else { return nil }
-            self = rest.count == 1 ? .pipelines(rest[0]) : rest.count == 2 ? .pipeline(rest[0], rest[1]) : .pipelineStages(rest[0], rest[1])
+            self =
+                rest.count == 1
+                ? .pipelines(rest[0]) : rest.count == 2 ? .pipeline(rest[0], rest[1]) : .pipelineStages(rest[0], rest[1])
         case ("owners", 0...1): self = rest.isEmpty ? .owners : .owner(rest[0])
         case ("associations", 3...5):
             guard let from = RecordType(pathName: rest[0], allowsSingular: true),

@@ -27,7 +27,8 @@ extension HubSpotAPI {
 
     func createProperty(_ type: RecordType, _ call: Call) throws(APIError) -> Answer {
         let body = try body(call)
-        guard let name = body["name"]?.text, !name.isEmpty, let kind = body["type"]?.text, let field = body["fieldType"]?.text else {
+        guard let name = body["name"]?.text, !name.isEmpty, let kind = body["type"]?.text, let field = body["fieldType"]?.text
+        else {
             throw .validation("name, type and fieldType are required")
         }
         guard world.defineProperty(type, name: name, label: body["label"]?.text, kind: kind, fieldType: field) else {

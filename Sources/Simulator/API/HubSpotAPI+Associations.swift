@@ -5,17 +5,21 @@ import NIOConcurrencyHelpers
 extension HubSpotAPI {
     func associations(_ from: RecordType, _ to: RecordType, _ kind: Endpoint.BatchKind, _ call: Call) throws(APIError) -> Answer {
         guard let inputs = try body(call)["inputs"]?.array else { throw .validation("inputs is required", in: "inputs") }
+        let isVersion4 = call.path.hasPrefix("/crm/v4/")
         let inputsMax = kind == .read ? 1000 : 2000
         guard inputs.count <= inputsMax else { throw .validation("at most \(inputsMax) inputs, was \(inputs.count)", in: "inputs") }
         switch kind {
         case .read: return try readAssociations(from, to, inputs)
-        case .create, .associateDefault: return try createAssociations(from, to, inputs, isDefault: kind == .associateDefault)
+        case .create, .associateDefault:
+            // Version 4 answers 201 to a creation and 204 to a removal, the dated versions 200 to both.
+            let status = isVersion4 && kind == .create ? 201 : 200
+            return try createAssociations(from, to, inputs, isDefault: kind == .associateDefault, status: status)
         case .archive:
             for input in inputs {
                 let id = try id(input["from"]?["id"])
                 for other in input["to"]?.array ?? [] { world.dissociate(from, id, to, try self.id(other["id"])) }
             }
-            return Answer(204)
+            return isVersion4 ? Answer(204) : batchAnswer(200, results: [], errors: [])
         case .update, .upsert: throw .noSuchPath
         }
     }
@@ -57,7 +61,8 @@ extension HubSpotAPI {
                         json.key("next")
                         json.object { json in
                             json.member("after", next)
-                            json.member("link", "https://api.hubapi.com/crm/v4/objects/\(from)/\(id)/associations/\(to)?after=\(next)")
+                            json.member(
+                                "link", "https://api.hubapi.com/crm/v4/objects/\(from)/\(id)/associations/\(to)?after=\(next)")
                         }
                     }
                 }
@@ -98,7 +103,8 @@ extension HubSpotAPI {
     func recordAssociations(_ from: RecordType, _ id: String, _ to: RecordType, _ call: Call) throws(APIError) -> Answer {
         let limit = try number("limit", call, default: settings.associationPageSize, in: 1...500)
         let after = try number("after", call, default: 0, in: 0...Int.max)
-        guard let number = Int64(id), world.state.withLockedValue({ $0.shelves[from]!.resolved(number)?.state.fate == .live }) else {
+        guard let number = Int64(id), world.state.withLockedValue({ $0.shelves[from]!.resolved(number)?.state.fate == .live })
+        else {
             throw .noSuchRecord(id)
         }
         let links = links(from, number, to)
@@ -113,7 +119,7 @@ extension HubSpotAPI {
     }
 
     private func createAssociations(
-        _ from: RecordType, _ to: RecordType, _ inputs: [JSONValue], isDefault: Bool
+        _ from: RecordType, _ to: RecordType, _ inputs: [JSONValue], isDefault: Bool, status: Int
     ) throws(APIError) -> Answer {
         var results: [[UInt8]] = []
         var errors: [BatchError] = []
@@ -125,10 +131,13 @@ extension HubSpotAPI {
                 try world.associate(from, a, to, b, types: types)
                 results.append(pair(from, String(a), to, String(b), types, isDefault: isDefault))
             } catch {
-                errors.append(BatchError(message: "One or more ids are not valid.", context: [("fromObjectId", [String(a)]), ("toObjectId", [String(b)])]))
+                errors.append(
+                    BatchError(
+                        message: "One or more ids are not valid.",
+                        context: [("fromObjectId", [String(a)]), ("toObjectId", [String(b)])]))
             }
         }
-        return batchAnswer(errors.isEmpty ? (isDefault ? 200 : 201) : 207, results: results, errors: errors)
+        return batchAnswer(errors.isEmpty ? status : 207, results: results, errors: errors)
     }
 
     private func types(_ json: JSONValue?, _ from: RecordType, _ to: RecordType) throws(APIError) -> [AssociationType] {

@@ -11,7 +11,9 @@ extension HubSpotAPI {
         let archived = try flag("archived", call)
         var after: Int64 = 0
         if let text = call.query("after").last, !text.isEmpty {
-            guard let id = Int64(text), id >= 0 else { throw .validation("after is not a cursor of this list: \(text)", in: "after") }
+            guard let id = Int64(text), id >= 0 else {
+                throw .validation("after is not a cursor of this list: \(text)", in: "after")
+            }
             after = id
         }
         let associated = try associatedTypes(call)
@@ -140,7 +142,9 @@ extension HubSpotAPI {
     private func uniqueProperty(_ name: String?, _ type: RecordType) throws(APIError) -> String? {
         guard let name, !name.isEmpty else { return nil }
         let isUnique = world.state.withLockedValue { $0.shelves[type]!.catalog[name]?.hasUniqueValue ?? false }
-        guard isUnique else { throw .validation("Property \(name) is not a unique property of \(type)", code: "INVALID_ID_PROPERTY", in: "idProperty") }
+        guard isUnique else {
+            throw .validation("Property \(name) is not a unique property of \(type)", code: "INVALID_ID_PROPERTY", in: "idProperty")
+        }
         return name
     }
 
@@ -158,7 +162,9 @@ extension HubSpotAPI {
         for association in body["associations"]?.array ?? [] {
             guard let other = association["to"]?["id"]?.text.flatMap({ Int64($0) }), let spec = association["types"]?.array?.first,
                 let number = spec["associationTypeId"]?.integer,
-                let to = RecordType.allCases.first(where: { AssociationType.withId(number, category: "HUBSPOT_DEFINED", from: type, to: $0) != nil }),
+                let to = RecordType.allCases.first(where: {
+                    AssociationType.withId(number, category: "HUBSPOT_DEFINED", from: type, to: $0) != nil
+                }),
                 let kind = AssociationType.withId(number, category: "HUBSPOT_DEFINED", from: type, to: to)
             else { throw .validation("invalid association", in: "associations") }
             do throws(WorldError) { try world.associate(type, id, to, other, types: [kind]) } catch { throw APIError(error) }
@@ -168,11 +174,15 @@ extension HubSpotAPI {
 
     func update(_ type: RecordType, _ id: String, _ call: Call) throws(APIError) -> Answer {
         let idProperty = try uniqueProperty(call.query("idProperty").last, type)
-        guard let properties = try body(call)["properties"]?.properties else { throw .validation("properties is required", in: "properties") }
+        guard let properties = try body(call)["properties"]?.properties else {
+            throw .validation("properties is required", in: "properties")
+        }
         guard let entry = world.state.withLockedValue({ find(id, idProperty, archived: false, $0.shelves[type]!) }) else {
             throw .noSuchRecord(id)
         }
-        do throws(WorldError) { try world.update(type, entry.id, properties, source: "INTEGRATION") } catch { throw APIError(error, id: id) }
+        do throws(WorldError) { try world.update(type, entry.id, properties, source: "INTEGRATION") } catch {
+            throw APIError(error, id: id)
+        }
         return Answer(200, json: shown(type, entry.id, names: Array(properties.keys)))
     }
 
@@ -189,7 +199,8 @@ extension HubSpotAPI {
 
     func merge(_ type: RecordType, _ call: Call) throws(APIError) -> Answer {
         let body = try body(call)
-        guard let primary = body["primaryObjectId"]?.text.flatMap({ Int64($0) }), let other = body["objectIdToMerge"]?.text.flatMap({ Int64($0) })
+        guard let primary = body["primaryObjectId"]?.text.flatMap({ Int64($0) }),
+            let other = body["objectIdToMerge"]?.text.flatMap({ Int64($0) })
         else { throw .validation("primaryObjectId and objectIdToMerge are required") }
         let id: Int64
         do throws(WorldError) {
@@ -207,7 +218,8 @@ extension HubSpotAPI {
         let idProperty = try uniqueProperty(body["idProperty"]?.text, type)
         guard
             let entry = world.state.withLockedValue({ state in
-                find(id, idProperty, archived: false, state.shelves[type]!) ?? find(id, idProperty, archived: true, state.shelves[type]!)
+                find(id, idProperty, archived: false, state.shelves[type]!)
+                    ?? find(id, idProperty, archived: true, state.shelves[type]!)
             })
         else { throw .noSuchRecord(id) }
         do throws(WorldError) { try world.gdprDelete(entry.id) } catch { throw APIError(error, id: id) }
@@ -220,7 +232,9 @@ extension HubSpotAPI {
         let body = try body(call)
         guard let inputs = body["inputs"]?.array else { throw .validation("inputs is required", in: "inputs") }
         guard inputs.count <= 100 else {
-            throw .validation("Invalid input: the maximum number of inputs supported in a batch request for \(type) is 100, was \(inputs.count)", in: "inputs")
+            throw .validation(
+                "Invalid input: the maximum number of inputs supported in a batch request for \(type) is 100, was \(inputs.count)",
+                in: "inputs")
         }
         switch kind {
         case .read: return try batchRead(type, body, inputs, archived: try flag("archived", call))
@@ -248,8 +262,11 @@ extension HubSpotAPI {
                     return idProperty != nil || String(entry.id) == id ? entry : nil
                 }
                 if let entry {
-                    do throws(WorldError) { try world.update(type, entry.id, properties, source: "INTEGRATION") } catch { throw APIError(error, id: id) }
-                    results.append(marked(shown(type, entry.id, names: Array(properties.keys)), isNew: kind == .upsert ? false : nil))
+                    do throws(WorldError) { try world.update(type, entry.id, properties, source: "INTEGRATION") } catch {
+                        throw APIError(error, id: id)
+                    }
+                    results.append(
+                        marked(shown(type, entry.id, names: Array(properties.keys)), isNew: kind == .upsert ? false : nil))
                 } else if kind == .upsert, let idProperty {
                     var properties = properties
                     properties[idProperty] = id
@@ -259,7 +276,8 @@ extension HubSpotAPI {
                     missing.append(id)
                 }
             }
-            return batchAnswer(missing.isEmpty ? 200 : 207, results: results, errors: missing.isEmpty ? [] : [notFound(type, missing)])
+            return batchAnswer(
+                missing.isEmpty ? 200 : 207, results: results, errors: missing.isEmpty ? [] : [notFound(type, missing)])
         case .associateDefault: throw .noSuchPath
         }
     }
@@ -270,11 +288,14 @@ extension HubSpotAPI {
         return record.dropLast() + Array((isNew ? #","new":true}"# : #","new":false}"#).utf8)
     }
 
-    private func batchRead(_ type: RecordType, _ body: JSONValue, _ inputs: [JSONValue], archived: Bool) throws(APIError) -> Answer {
+    private func batchRead(_ type: RecordType, _ body: JSONValue, _ inputs: [JSONValue], archived: Bool) throws(APIError) -> Answer
+    {
         let idProperty = try uniqueProperty(body["idProperty"]?.text, type)
         let names = body["properties"]?.array?.compactMap(\.text)
         let history = body["propertiesWithHistory"]?.array?.compactMap(\.text) ?? []
-        guard history.isEmpty || inputs.count <= 50 else { throw .validation("at most 50 inputs with propertiesWithHistory", in: "inputs") }
+        guard history.isEmpty || inputs.count <= 50 else {
+            throw .validation("at most 50 inputs with propertiesWithHistory", in: "inputs")
+        }
         var ids: [String] = []
         for input in inputs {
             guard let id = input["id"]?.text else { throw .validation("id is required", in: "inputs") }
@@ -306,7 +327,8 @@ extension HubSpotAPI {
 
     func notFound(_ type: RecordType, _ ids: [String]) -> BatchError {
         BatchError(
-            message: "Could not get some \(type.singular.uppercased()) objects, they may be deleted or not exist. Check that ids are valid.",
+            message:
+                "Could not get some \(type.singular.uppercased()) objects, they may be deleted or not exist. Check that ids are valid.",
             context: [("ids", ids)])
     }
 

@@ -66,7 +66,8 @@ extension HubSpotAPI {
         switch operation {
         case .IN, .NOT_IN: guard !filter.values.isEmpty else { throw problem("values is required for \(operation)") }
         case .HAS_PROPERTY, .NOT_HAS_PROPERTY: break
-        case .BETWEEN: guard !filter.value.isEmpty, !filter.highValue.isEmpty else { throw problem("value and highValue are required") }
+        case .BETWEEN:
+            guard !filter.value.isEmpty, !filter.highValue.isEmpty else { throw problem("value and highValue are required") }
         default: guard json["value"]?.text != nil else { throw problem("value is required for \(operation)") }
         }
         try check(name, type)
@@ -81,7 +82,8 @@ extension HubSpotAPI {
                 status: 400, message: "There was a problem with the request.", category: "VALIDATION_ERROR",
                 errors: [
                     APIError.Detail(
-                        message: "Property \"\(name)\" does not exist", code: "PROPERTY_DOESNT_EXIST", context: [("propertyName", [name])])
+                        message: "Property \"\(name)\" does not exist", code: "PROPERTY_DOESNT_EXIST",
+                        context: [("propertyName", [name])])
                 ])
         }
     }

@@ -117,7 +117,8 @@ final class HubSpotAPI: Sendable {
 
     /// Counts the call; an answer when a limit is reached.
     private func limit(
-        _ call: Call, _ endpoint: Endpoint, _ state: inout State, _ correlationId: String, _ headers: inout [(name: String, value: String)]
+        _ call: Call, _ endpoint: Endpoint, _ state: inout State, _ correlationId: String,
+        _ headers: inout [(name: String, value: String)]
     ) -> Answer? {
         let time = call.arrival
         state.log.arrived(time, isSearch: endpoint.isSearch)
@@ -191,7 +192,8 @@ final class HubSpotAPI: Sendable {
             admission.refusal = APIError(status: 423, message: "This resource is locked", category: "LOCKED")
                 .answer(correlationId: correlationId)
         } else if hits(faults.moving) {
-            var error = APIError(status: 477, message: "This account is being migrated between data centers", category: "MIGRATION_IN_PROGRESS")
+            var error = APIError(
+                status: 477, message: "This account is being migrated between data centers", category: "MIGRATION_IN_PROGRESS")
             error.headers = [("Retry-After", String(faults.movingRetryAfterSeconds))]
             admission.refusal = error.answer(correlationId: correlationId)
         } else if hits(faults.reset) {
@@ -217,7 +219,8 @@ final class HubSpotAPI: Sendable {
             let text = String(value, radix: 16)
             return String(repeating: "0", count: digits - text.utf8.count) + text
         }
-        return "\(hex(high >> 32, 8))-\(hex(high >> 16 & 0xFFFF, 4))-\(hex(high & 0xFFFF, 4))-\(hex(low >> 48, 4))-\(hex(low & 0xFFFF_FFFF_FFFF, 12))"
+        return
+            "\(hex(high >> 32, 8))-\(hex(high >> 16 & 0xFFFF, 4))-\(hex(high & 0xFFFF, 4))-\(hex(low >> 48, 4))-\(hex(low & 0xFFFF_FFFF_FFFF, 12))"
     }
 
     // MARK: The endpoint

@@ -42,9 +42,14 @@ extension Simulator {
                     try self.type(body), count: body["count"]?.integer ?? 100, from: Int64(body["from"]?.integer ?? 0), properties)
             }
             return .object { $0.member("changed", ids.count) }
-        case "create": return id(try changed { () throws(WorldError) in try world.create(try type(body), body["properties"]?.properties ?? [:]) })
+        case "create":
+            return id(
+                try changed { () throws(WorldError) in try world.create(try type(body), body["properties"]?.properties ?? [:]) })
         case "update":
-            return id(try changed { () throws(WorldError) in try world.update(try type(body), try number(body, "id"), body["properties"]?.properties ?? [:]) })
+            return id(
+                try changed { () throws(WorldError) in
+                    try world.update(try type(body), try number(body, "id"), body["properties"]?.properties ?? [:])
+                })
         case "delete": try changed { () throws(WorldError) in try world.archive(try type(body), try number(body, "id")) }
         case "restore": try changed { () throws(WorldError) in try world.restore(try type(body), try number(body, "id")) }
         case "gdpr-delete": try changed { () throws(WorldError) in try world.gdprDelete(try number(body, "id")) }
@@ -113,7 +118,9 @@ extension Simulator {
         if case .object(let members)? = body["mix"] {
             mix = [:]
             for (name, weight) in members {
-                guard let kind = Mutation(rawValue: name), let weight = weight.double else { throw .validation("unknown change \(name)") }
+                guard let kind = Mutation(rawValue: name), let weight = weight.double else {
+                    throw .validation("unknown change \(name)")
+                }
                 mix[kind] = weight
             }
         }

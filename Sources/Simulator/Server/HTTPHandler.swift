@@ -66,15 +66,20 @@ final class HTTPHandler: ChannelInboundHandler {
         if answer.status != 204 { headers.add(name: "Content-Length", value: String(answer.body.count)) }
         let keepsAlive = request.isKeepAlive && answer.manner == .whole
         if !request.isKeepAlive { headers.add(name: "Connection", value: "close") }
-        let status = answer.status == 477 ? HTTPResponseStatus.custom(code: 477, reasonPhrase: "Migration in Progress") : .init(statusCode: answer.status)
-        context.write(wrapOutboundOut(.head(HTTPResponseHead(version: request.version, status: status, headers: headers))), promise: nil)
+        let status =
+            answer.status == 477
+            ? HTTPResponseStatus.custom(code: 477, reasonPhrase: "Migration in Progress") : .init(statusCode: answer.status)
+        context.write(
+            wrapOutboundOut(.head(HTTPResponseHead(version: request.version, status: status, headers: headers))), promise: nil)
         let sent = answer.manner == .cut ? answer.body.prefix(answer.body.count / 2) : answer.body[...]
         if !sent.isEmpty, request.method != .HEAD {
             context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: sent)))), promise: nil)
         }
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
         if answer.manner == .cut {
-            context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(ByteBuffer())))).whenComplete { _ in bound.value.close(promise: nil) }
+            context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(ByteBuffer())))).whenComplete { _ in
+                bound.value.close(promise: nil)
+            }
         } else {
             let written = context.writeAndFlush(wrapOutboundOut(.end(nil)))
             if !keepsAlive { written.whenComplete { _ in bound.value.close(promise: nil) } }

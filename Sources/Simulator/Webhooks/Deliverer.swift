@@ -76,7 +76,8 @@ final class Deliverer: Sendable {
             var taken: [WebhookEvent] = []
             for event in events {
                 if case .propertyChange(let name, _) = event.verb {
-                    guard !Deliverer.notSubscribable.contains(name), state.settings.subscribedProperties?.contains(name) ?? true else { continue }
+                    guard !Deliverer.notSubscribable.contains(name), state.settings.subscribedProperties?.contains(name) ?? true
+                    else { continue }
                 }
                 state.counters.events += 1
                 if state.settings.droppedShare > 0, state.random.unit() < state.settings.droppedShare {
@@ -152,11 +153,16 @@ final class Deliverer: Sendable {
         let signature = (isForged ? wrongSigner : signer).headers(method: "POST", uri: url, body: body, timestampMs: timestamp)
         let headers =
             [
-                ("User-Agent", "HubSpot Connect 2.0 (http://dev.hubspot.com/) (namespace: webhooks-nio-http-client) - WebhooksExecutorDaemon-executor"),
-                ("Content-Type", "application/json"), ("X-HubSpot-Timeout-Millis", "10000"), ("Accept-Encoding", "snappy,gzip,deflate"),
+                (
+                    "User-Agent",
+                    "HubSpot Connect 2.0 (http://dev.hubspot.com/) (namespace: webhooks-nio-http-client) - WebhooksExecutorDaemon-executor"
+                ),
+                ("Content-Type", "application/json"), ("X-HubSpot-Timeout-Millis", "10000"),
+                ("Accept-Encoding", "snappy,gzip,deflate"),
             ] + (settings.signsV1Only ? Array(signature.prefix(2)) : signature)
         let start = HubSpotAPI.clock()
-        poster.post(address, headers: headers, body: body, deadline: .nanoseconds(settings.deadline.nanoseconds)) { [self] outcome in
+        poster.post(address, headers: headers, body: body, deadline: .nanoseconds(settings.deadline.nanoseconds)) {
+            [self] outcome in
             settle(batch, outcome, after: Double(HubSpotAPI.clock() - start) / 1e6)
         }
     }

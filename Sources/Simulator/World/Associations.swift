@@ -37,7 +37,8 @@ struct Associations: Sendable {
 
     /// - Returns: the labels that the pair did not have.
     mutating func add(
-        _ from: RecordType, _ fromId: Int64, _ to: RecordType, _ toId: Int64, _ types: [AssociationType], shelves: [RecordType: Shelf]
+        _ from: RecordType, _ fromId: Int64, _ to: RecordType, _ toId: Int64, _ types: [AssociationType],
+        shelves: [RecordType: Shelf]
     ) -> [AssociationType] {
         let old = links(from, fromId, to, shelves: shelves).first { $0.id == toId }?.types ?? []
         var all = types
@@ -69,7 +70,10 @@ struct Associations: Sendable {
         for other in RecordType.allCases {
             for link in links(type, old, other, shelves: shelves) where other != type || link.id != new {
                 let has = changed[Direction(from: type, to: other)]?[new]?[link.id] ?? []
-                let hasPrimary = changed[Direction(from: type, to: other)]?[new]?.values.contains { $0.contains(where: \.isPrimary) } ?? false
+                // Only towards companies is there one primary a record; a company may be the primary one of many.
+                let hasPrimary =
+                    other == .companies
+                    && changed[Direction(from: type, to: other)]?[new]?.values.contains { $0.contains(where: \.isPrimary) } ?? false
                 let moved = link.types.filter { !has.contains($0) && (!$0.isPrimary || !hasPrimary) }
                 put(type, new, other, link.id, (has + moved).sorted { $0.id < $1.id })
             }
@@ -82,7 +86,9 @@ struct Associations: Sendable {
 
     private mutating func put(_ from: RecordType, _ fromId: Int64, _ to: RecordType, _ toId: Int64, _ types: [AssociationType]) {
         changed[Direction(from: from, to: to), default: [:]][fromId, default: [:]][toId] = types
-        changed[Direction(from: to, to: from), default: [:]][toId, default: [:]][fromId] = types.map { $0.reversed(from: from, to: to) }
+        changed[Direction(from: to, to: from), default: [:]][toId, default: [:]][fromId] = types.map {
+            $0.reversed(from: from, to: to)
+        }
     }
 
     // MARK: Seeded
@@ -94,7 +100,9 @@ struct Associations: Sendable {
         let companies = shelves[.companies]!.seeds.count
         let deals = shelves[.deals]!.seeds.count
         let types = [AssociationType.primary(from, to), AssociationType.unlabeled(from, to)].compactMap(\.self)
-        func all(_ start: Int, _ step: Int, _ end: Int, _ keep: (Int) -> Bool = { _ in true }) -> [(index: Int, types: [AssociationType])] {
+        func all(_ start: Int, _ step: Int, _ end: Int, _ keep: (Int) -> Bool = { _ in true }) -> [(
+            index: Int, types: [AssociationType]
+        )] {
             step > 0 && start < step ? stride(from: start, to: end, by: step).filter(keep).map { ($0, types) } : []
         }
         switch (from, to) {

@@ -26,7 +26,8 @@ struct Pipeline: Sendable {
         Pipeline(
             id: "75461220", label: "Renewals · 更新",
             stages: [
-                Stage(id: "148309307", label: "Offen", probability: "0.5"), Stage(id: "148309308", label: "Won", probability: "1.0"),
+                Stage(id: "148309307", label: "Offen", probability: "0.5"),
+                Stage(id: "148309308", label: "Won", probability: "1.0"),
                 Stage(id: "148309309", label: "Lost", probability: "0.0"),
             ]),
     ]

@@ -23,7 +23,9 @@ struct PreparedFilter {
     init(_ filter: SearchFilter, shelf: Shelf) {
         property = filter.property
         operation = filter.operation
-        if property.hasPrefix("associations."), let type = RecordType(pathName: String(property.dropFirst(13)), allowsSingular: true) {
+        if property.hasPrefix("associations."),
+            let type = RecordType(pathName: String(property.dropFirst(13)), allowsSingular: true)
+        {
             target = .association(type)
         } else if let definition = shelf.catalog[property] {
             switch (definition.filler, definition.type) {
@@ -96,7 +98,11 @@ struct PreparedFilter {
 
     func matches(text original: String) -> Bool {
         var parts = [original]
-        if case .choice = target { parts = original.split(separator: ";").map(String.init) } else { parts = [original.lowercased()] }
+        if case .choice = target {
+            parts = original.split(separator: ";").map(String.init)
+        } else {
+            parts = [original.lowercased()]
+        }
         let own = parts.joined(separator: ";")
         switch operation {
         case .HAS_PROPERTY: return true

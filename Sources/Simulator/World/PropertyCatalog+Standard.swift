@@ -264,12 +264,14 @@ extension PropertyCatalog {
                 ]
             case "hs_lead_status": ["NEW", "OPEN", "IN_PROGRESS", "OPEN_DEAL", "UNQUALIFIED", "ATTEMPTED_TO_CONTACT", "CONNECTED"]
             case "dealtype": ["newbusiness", "existingbusiness"]
-            case "industry": ["ACCOUNTING", "AIRLINES_AVIATION", "COMPUTER_SOFTWARE", "HOSPITAL_HEALTH_CARE", "RENEWABLES_ENVIRONMENT"]
+            case "industry":
+                ["ACCOUNTING", "AIRLINES_AVIATION", "COMPUTER_SOFTWARE", "HOSPITAL_HEALTH_CARE", "RENEWABLES_ENVIRONMENT"]
             case "hs_priority": ["low", "medium", "high"]
             case "deal_currency_code": ["EUR", "USD", "JPY"]
             case "dealstage": Pipeline.all.flatMap { $0.stages.map(\.id) }
             case "pipeline": Pipeline.all.map(\.id)
-            case "hubspot_owner_id", "hs_merged_object_ids", "hs_calculated_merged_vids", "hs_all_contact_vids", "hs_all_owner_ids": []
+            case "hubspot_owner_id", "hs_merged_object_ids", "hs_calculated_merged_vids", "hs_all_contact_vids", "hs_all_owner_ids":
+                []
             default: ["alpha", "beta", "gamma", "delta"]
             }
         return values.map { .init(value: $0, label: $0.prefix(1).uppercased() + $0.dropFirst().lowercased()) }

@@ -10,14 +10,19 @@ struct RecordView: Sendable {
         case alwaysNull
     }
 
+    /// Holds nothing that is counted: a page has ten thousand of them to look at.
     struct Column: Sendable {
-        let name: String
-        let key: [UInt8]
+        /// Place among `names`.
+        let place: Int
         let source: Source
+        /// Where `,"name":null` stands in `text`.
+        let range: Range<Int>
     }
 
     private(set) var columns: [Column] = []
     private(set) var history: [Column] = []
+    private(set) var names: [String] = []
+    private(set) var text: [UInt8] = []
     /// Associated types to be listed within the record.
     var associations: [RecordType] = []
 
@@ -31,13 +36,14 @@ struct RecordView: Sendable {
             case .companies: ["name", "domain"]
             case .deals: ["dealname", "amount", "closedate", "pipeline", "dealstage"]
             }
-        columns = RecordView.columns((names ?? defaults) + always, shelf: shelf, isSearch: isSearch)
-        self.history = RecordView.columns(history, shelf: shelf, isSearch: isSearch)
+        columns = add((names ?? defaults) + always, shelf: shelf, isSearch: isSearch)
+        self.history = add(history, shelf: shelf, isSearch: isSearch)
     }
 
-    private static func columns(_ names: [String], shelf: Shelf, isSearch: Bool) -> [Column] {
-        Set(names.map { $0.lowercased() }).sorted().compactMap { name in
-            guard let definition = shelf.catalog[name] else { return nil }
+    private mutating func add(_ requested: [String], shelf: Shelf, isSearch: Bool) -> [Column] {
+        var columns: [Column] = []
+        for name in Set(requested.map { $0.lowercased() }).sorted() {
+            guard let definition = shelf.catalog[name] else { continue }
             let source: Source =
                 switch definition.filler {
                 case .id: .id
@@ -54,7 +60,13 @@ struct RecordView: Sendable {
                         .changed
                     }
                 }
-            return Column(name: name, key: definition.key, source: source)
+            let start = text.count
+            text.append(UInt8(ascii: ","))
+            text += definition.key
+            text += "null".utf8
+            columns.append(Column(place: names.count, source: source, range: start..<text.count))
+            names.append(name)
         }
+        return columns
     }
 }

@@ -9,6 +9,8 @@ struct SeededRecords: Sendable {
     let count: Int
     let properties: [PropertyDefinition]
     private let salt: UInt64
+    private let fillers: [PropertyDefinition.Filler]
+    private let choices: [[[UInt8]]]
     /// Place among the properties that some records lack; -1 for those that all have.
     private let ranks: [Int]
     private let optionalCount: Int
@@ -37,6 +39,8 @@ struct SeededRecords: Sendable {
         self.count = count
         self.properties = properties
         salt = SeededRandom.mixed(seed &+ UInt64(type.objectTypeId.utf8.last ?? 0) &* 0x9E37_79B9_7F4A_7C15)
+        fillers = properties.map(\.filler)
+        choices = properties.map(\.choices)
         var rank = 0
         ranks = properties.map { property in
             guard !property.isCore, property.filler != .never, property.filler != .longText else { return -1 }
@@ -122,31 +126,35 @@ struct SeededRecords: Sendable {
         guard let index = Int(String(decoding: digits, as: UTF8.self)), index >= 0, index < count else { return nil }
         var text: [UInt8] = []
         guard let place = properties.firstIndex(where: { $0.filler == property }),
-            append(place, of: index, json: false, to: &text), text.elementsEqual(value.utf8)
+            append(place, of: index, start: start(of: index), json: false, to: &text), text.elementsEqual(value.utf8)
         else { return nil }
         return index
     }
 
     func value(_ property: Int, of index: Int) -> String? {
         var bytes: [UInt8] = []
-        return append(property, of: index, json: false, to: &bytes) ? String(decoding: bytes, as: UTF8.self) : nil
+        return append(property, of: index, start: start(of: index), json: false, to: &bytes)
+            ? String(decoding: bytes, as: UTF8.self) : nil
     }
+
+    /// The rank of the first optional property that a record has; the others follow, around the end.
+    func start(of index: Int) -> Int { Int(hash(index, 5) % UInt64(max(1, optionalCount))) }
 
     /// Appends the value of one property, as a JSON string or plain.
     ///
+    /// - Parameter start: `start(of: index)`, once for all properties of the record.
     /// - Returns: false, with nothing appended, when the record has no value.
-    func append(_ property: Int, of index: Int, json: Bool, to bytes: inout [UInt8]) -> Bool {
-        let definition = properties[property]
+    func append(_ property: Int, of index: Int, start: Int, json: Bool, to bytes: inout [UInt8]) -> Bool {
         let rank = ranks[property]
         if rank >= 0 {
-            let start = Int(hash(index, 5) % UInt64(max(1, optionalCount)))
             let place = rank >= start ? rank - start : rank + optionalCount - start
             guard place < optionalSet else { return false }
         }
         func text(_ text: SeededValues.Text) { bytes += json ? text.json : text.plain }
         func quote() { if json { bytes.append(UInt8(ascii: "\"")) } }
         let bits = hash(index, UInt64(truncatingIfNeeded: property) &+ 16)
-        switch definition.filler {
+        let filler = fillers[property]
+        switch filler {
         case .never: return false
         case .longText:
             guard index % 4096 == 7 else { return false }
@@ -159,15 +167,17 @@ struct SeededRecords: Sendable {
         case .number where bits >> 62 == 0: text(SeededValues.hardNumbers[Int(bits % UInt64(SeededValues.hardNumbers.count))])
         default:
             quote()
-            appendPlain(definition, of: index, bits: bits, to: &bytes)
+            appendPlain(property, filler, of: index, bits: bits, to: &bytes)
             quote()
         }
         return true
     }
 
     /// Values without a character that JSON escapes.
-    private func appendPlain(_ definition: PropertyDefinition, of index: Int, bits: UInt64, to bytes: inout [UInt8]) {
-        switch definition.filler {
+    private func appendPlain(
+        _ property: Int, _ filler: PropertyDefinition.Filler, of index: Int, bits: UInt64, to bytes: inout [UInt8]
+    ) {
+        switch filler {
         case .id: bytes.append(decimal: id(index))
         case .createdAt: Instant.append(createdAt(index), to: &bytes)
         case .updatedAt: Instant.append(updatedAt(index), to: &bytes)
@@ -204,10 +214,10 @@ struct SeededRecords: Sendable {
             let time = SeededRecords.dawn + Int64(bits % UInt64(SeededRecords.horizon - SeededRecords.dawn))
             Instant.append(bits >> 62 == 0 ? time / 1000 * 1000 : time, to: &bytes)
         case .choice:
-            if !definition.choices.isEmpty { bytes += definition.choices[Int(bits % UInt64(definition.choices.count))] }
+            if !choices[property].isEmpty { bytes += choices[property][Int(bits % UInt64(choices[property].count))] }
         case .choices:
             var isFirst = true
-            for (place, choice) in definition.choices.enumerated() where bits >> UInt64(place + 8) & 1 == 1 {
+            for (place, choice) in choices[property].enumerated() where bits >> UInt64(place + 8) & 1 == 1 {
                 if !isFirst { bytes.append(UInt8(ascii: ";")) }
                 bytes += choice
                 isFirst = false

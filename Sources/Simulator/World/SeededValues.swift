@@ -19,15 +19,18 @@ enum SeededValues {
         "Yılmaz", "Иванова", "王", "Öztürk", "Y\\Z", "null",
     ])
     static let organisations = texts([
-        "Example GmbH & Co. KG", "東京株式会社", "Ünïcødé Ltd.", "\"Quoted\" Inc.", "Back\\Slash AG", "شركة المثال", "Acme", "O’Reilly’s <b>Pub</b>",
+        "Example GmbH & Co. KG", "東京株式会社", "Ünïcødé Ltd.", "\"Quoted\" Inc.", "Back\\Slash AG", "شركة المثال", "Acme",
+        "O’Reilly’s <b>Pub</b>",
     ])
     static let addresses = texts([
-        "1 Main Street\nSpringfield", "Straße des 17. Juni 135", "〒100-0001 東京都千代田区千代田1-1", "Piazza\tSan Marco, 1", "שדרות רוטשילד 1",
+        "1 Main Street\nSpringfield", "Straße des 17. Juni 135", "〒100-0001 東京都千代田区千代田1-1", "Piazza\tSan Marco, 1",
+        "שדרות רוטשילד 1",
     ])
     /// What breaks software that was tested with "foo".
     static let hardTexts = texts([
         "plain text", "", " ", "null", "0", "-1", "true", "NaN", "undefined", "{}", "[]", "$set", "$where", "a.b.c", "tab\there",
-        "line\nbreak\r\nand more", "quote \" and backslash \\ and slash /", "\u{1}\u{1F}\u{7F}", "line\u{2028}separator\u{2029}paragraph",
+        "line\nbreak\r\nand more", "quote \" and backslash \\ and slash /", "\u{1}\u{1F}\u{7F}",
+        "line\u{2028}separator\u{2029}paragraph",
         "Zoë 東京 🚀", "👩‍👩‍👧‍👦 family", "e\u{301} is not é", "\u{202E}right to left\u{202C}", "مرحبا بالعالم", "שלום עולם", "🇩🇪🇯🇵",
         "\u{FEFF}BOM", "\u{FFFD}", "\u{10FFFF}", "<script>alert('x')</script>", "'; DROP TABLE contacts; --", "a;b;c", "  padded  ",
         "Ω≈ç√∫˜µ≤≥÷", "﷽", "\u{0}nul", "C:\\new\\table", "%s %d %n", "２０２６年", "ﬁ ligature", "https://example.com/?a=1&b=2#c", "😀",

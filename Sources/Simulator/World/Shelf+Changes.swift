@@ -12,18 +12,22 @@ extension Shelf {
         var problems: [WorldError.Problem] = []
         for name in properties.keys.sorted() {
             guard let definition = catalog[name] else {
-                problems.append(.init(property: name, code: "PROPERTY_DOESNT_EXIST", message: "Property \"\(name)\" does not exist"))
+                problems.append(
+                    .init(property: name, code: "PROPERTY_DOESNT_EXIST", message: "Property \"\(name)\" does not exist"))
                 continue
             }
             let value = properties[name] ?? ""
             if definition.isReadOnly {
                 problems.append(
-                    .init(property: name, code: "READ_ONLY_VALUE", message: "\"\(name)\" is a read only property; its value cannot be set"))
+                    .init(
+                        property: name, code: "READ_ONLY_VALUE",
+                        message: "\"\(name)\" is a read only property; its value cannot be set"))
             } else if definition.type == "enumeration", !definition.options.isEmpty, !value.isEmpty,
                 !value.split(separator: ";").allSatisfy({ part in definition.options.contains { $0.value == part } })
             {
                 problems.append(
-                    .init(property: name, code: "INVALID_OPTION", message: "\(value) was not one of the allowed options of \(name)"))
+                    .init(property: name, code: "INVALID_OPTION", message: "\(value) was not one of the allowed options of \(name)")
+                )
             } else if value.utf16.count > 65_536 {
                 problems.append(.init(property: name, code: "VALUE_TOO_LONG", message: "\(name) is longer than 65536 characters"))
             }
@@ -38,7 +42,8 @@ extension Shelf {
 
     /// A value as webhook events tell it: dates as milliseconds since 1970, where the REST API has ISO 8601.
     func told(_ name: String, _ value: String) -> String {
-        guard let type = catalog[name]?.type, type == "date" || type == "datetime", let time = Timestamp(property: value.utf8) else { return value }
+        guard let type = catalog[name]?.type, type == "date" || type == "datetime", let time = Timestamp(property: value.utf8)
+        else { return value }
         return String(time.milliseconds)
     }
 

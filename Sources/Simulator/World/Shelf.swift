@@ -23,7 +23,8 @@ struct Shelf: Sendable {
         let catalog = PropertyCatalog(type: type, custom: settings.customProperties)
         self.catalog = catalog
         seeds = SeededRecords(
-            type: type, count: count, seed: settings.seed, properties: catalog.seeded, valuesPerRecord: settings.propertiesPerRecord)
+            type: type, count: count, seed: settings.seed, properties: catalog.seeded, valuesPerRecord: settings.propertiesPerRecord
+        )
         liveCount = count
     }
 

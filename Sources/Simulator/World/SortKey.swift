@@ -23,7 +23,8 @@ enum SortKey: Equatable, Comparable {
             case .updatedAt: self = .updatedAt
             default:
                 self = .property(
-                    name, isNumber: definition.type == "number", isInstant: definition.type == "date" || definition.type == "datetime")
+                    name, isNumber: definition.type == "number",
+                    isInstant: definition.type == "date" || definition.type == "datetime")
             }
         }
     }

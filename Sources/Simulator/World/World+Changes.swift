@@ -18,7 +18,8 @@ extension World {
                 events.append(
                     WorldEvent(
                         type: type, id: id, occurredAt: now,
-                        verb: .propertyChange(name: name, value: state.shelves[type]!.told(name, properties[name] ?? "")), source: source))
+                        verb: .propertyChange(name: name, value: state.shelves[type]!.told(name, properties[name] ?? "")),
+                        source: source))
             }
             // HubSpot has been seen to send the creation last.
             events.append(WorldEvent(type: type, id: id, occurredAt: now, verb: .creation, source: source))
@@ -34,7 +35,9 @@ extension World {
         _ type: RecordType, _ id: Int64, _ properties: [String: String], source: String = "CRM_UI"
     ) throws(WorldError) -> Int64 {
         try change { (state, events) throws(WorldError) in
-            guard let entry = state.shelves[type]!.resolved(id), entry.state.fate == .live else { throw WorldError(kind: .notFound) }
+            guard let entry = state.shelves[type]!.resolved(id), entry.state.fate == .live else {
+                throw WorldError(kind: .notFound)
+            }
             try state.shelves[type]!.check(properties, for: entry.id)
             state.set(properties, of: type, entry, at: stamp(entry), source: source, lag: state.searchLagMs, events: &events)
             return entry.id
@@ -56,7 +59,9 @@ extension World {
     /// Takes a record out of the recycle bin. Refused while another contact holds its email.
     public func restore(_ type: RecordType, _ id: Int64) throws(WorldError) {
         try change { (state, events) throws(WorldError) in
-            guard var entry = state.shelves[type]!.entry(id), entry.state.fate == .archived else { throw WorldError(kind: .notFound) }
+            guard var entry = state.shelves[type]!.entry(id), entry.state.fate == .archived else {
+                throw WorldError(kind: .notFound)
+            }
             if type == .contacts, let email = state.shelves[type]!.value("email", of: entry),
                 let holder = state.shelves[type]!.holder(of: email, property: "email")
             {
@@ -131,7 +136,9 @@ extension World {
     ///
     /// - Returns: the changed ids.
     @discardableResult
-    public func bulkEdit(_ type: RecordType, count: Int, from id: Int64 = 0, _ properties: [String: String]) throws(WorldError) -> [Int64] {
+    public func bulkEdit(_ type: RecordType, count: Int, from id: Int64 = 0, _ properties: [String: String]) throws(WorldError)
+        -> [Int64]
+    {
         let ids = ids(type, from: id, limit: count)
         return try change { (state, events) throws(WorldError) in
             var time = now()
@@ -144,7 +151,8 @@ extension World {
             guard let first = entries.first else { return [] }
             try state.shelves[type]!.check(properties, for: entries.count == 1 ? first.id : nil)
             for entry in entries {
-                state.set(properties, of: type, entry, at: time, source: "CRM_UI_BULK_ACTION", lag: state.searchLagMs, events: &events)
+                state.set(
+                    properties, of: type, entry, at: time, source: "CRM_UI_BULK_ACTION", lag: state.searchLagMs, events: &events)
             }
             return entries.map(\.id)
         }

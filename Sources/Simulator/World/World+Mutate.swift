@@ -58,11 +58,15 @@ extension World {
             guard !bin.isEmpty else { return false }
             try restore(type, bin[Int.random(in: 0..<bin.count, using: &random)])
         case .merge:
-            guard let primary = randomLive(type, &random), let other = randomLive(type, &random), primary != other else { return false }
+            guard let primary = randomLive(type, &random), let other = randomLive(type, &random), primary != other else {
+                return false
+            }
             try merge(type, primary: primary, other: other)
         case .associate:
             let to = RecordType.allCases[Int.random(in: 0..<3, using: &random)]
-            guard let id = randomLive(type, &random), let other = randomLive(to, &random), type != to || id != other else { return false }
+            guard let id = randomLive(type, &random), let other = randomLive(to, &random), type != to || id != other else {
+                return false
+            }
             try associate(type, id, to, other, primary: random.next() % 2 == 0)
         case .dissociate:
             let to = RecordType.allCases[Int.random(in: 0..<3, using: &random)]
@@ -104,7 +108,9 @@ extension World {
             case .number, .integer, .money: properties[definition.name] = String(bits % 1_000_000)
             case .bool: properties[definition.name] = bits % 2 == 0 ? "true" : "false"
             case .choice, .choices:
-                if !definition.options.isEmpty { properties[definition.name] = definition.options[Int(bits % UInt64(definition.options.count))].value }
+                if !definition.options.isEmpty {
+                    properties[definition.name] = definition.options[Int(bits % UInt64(definition.options.count))].value
+                }
             case .date: properties[definition.name] = "20\(10 + bits % 20)-0\(1 + bits >> 8 % 9)-\(10 + bits >> 16 % 19)"
             default: break
             }

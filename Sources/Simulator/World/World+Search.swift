@@ -15,7 +15,8 @@ extension World {
             if lag == 0, let last = state.searches.last[type], last.version == version, last.query == query {
                 result = last
             } else {
-                let found = state.shelves[type]!.find(query, asOf: now - lag, shelves: state.shelves, associations: state.associations)
+                let found = state.shelves[type]!.find(
+                    query, asOf: now - lag, shelves: state.shelves, associations: state.associations)
                 result = SearchCache.Result(query: query, version: version, ids: found.ids, total: found.total)
                 state.searches.last[type] = result
             }
@@ -49,16 +50,21 @@ extension Shelf {
             return query.isDescending ? b.key < a.key : a.key < b.key
         }
         let groups = query.groups.map { $0.map { PreparedFilter($0, shelf: self) } }
+        /// The worst hit that can still be reached, once there are more than that.
+        var worst: (key: SortKey, id: Int64)?
         func consider(_ entry: Entry) {
             guard groups.isEmpty || groups.contains(where: { $0.allSatisfy { matches($0, entry, shelves, associations) } }),
                 query.text.isEmpty || contains(query.text, entry)
             else { return }
             total += 1
-            hits.append((SortKey(sort, entry, shelf: self), entry.id))
+            let hit = (key: SortKey(sort, entry, shelf: self), id: entry.id)
+            if let worst, ascends(worst, hit) { return }
+            hits.append(hit)
             // Keeping only what can be reached bounds the memory of a search over a million records.
             if hits.count >= 4 * World.searchReach {
                 hits.sort(by: ascends)
                 hits.removeLast(hits.count - World.searchReach)
+                worst = hits.last
             }
         }
         let bounds = groups.map(Bounds.init)
