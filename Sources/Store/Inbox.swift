@@ -11,7 +11,13 @@ public struct Inbox: Sendable {
 
     private let database: MongoDatabase
 
-    public init(database: MongoDatabase) { self.database = database }
+    private let retention: Duration
+
+    /// - Parameter retention: how long a delivery is kept after its receipt.
+    public init(database: MongoDatabase, retention: Duration) {
+        self.database = database
+        self.retention = retention
+    }
 
     public static let indexes = [
         // What is left to do, oldest first; holds unfinished deliveries only.
@@ -19,8 +25,10 @@ public struct Inbox: Sendable {
             collection, "pending", keys: ["leaseUntil": 1, "_id": 1], options: ["partialFilterExpression": ["state": "pending"]]),
         // The history of one record, for the event log and for erasing.
         IndexSpec(collection, "records", keys: ["records": 1, "_id": -1]),
-        // The event log by age, and removal by it.
+        // Replay of a time range.
         IndexSpec(collection, "receivedAt", keys: ["receivedAt": 1]),
+        // The server removes a delivery when its time has come; each says itself when, so that a new retention needs no new index.
+        IndexSpec(collection, "expiry", keys: ["expireAt": 1], options: ["expireAfterSeconds": 0]),
     ]
 
     // MARK: Receiving
@@ -30,7 +38,7 @@ public struct Inbox: Sendable {
     /// - Throws: `MongoError` when not all of them are known to be durable. One that was stored all the same is worked on when its
     ///   lease ends; HubSpot sends it again too, and repeating is harmless.
     public func append(_ deliveries: [Delivery], owner: String, leaseUntil: Timestamp) async throws {
-        let documents = deliveries.map { $0.document(owner: owner, leaseUntil: leaseUntil) }
+        let documents = deliveries.map { $0.document(owner: owner, leaseUntil: leaseUntil, expireAt: $0.receivedAt + retention) }
         let outcome = try await database.run { try $0.insert(documents, into: Inbox.collection) }
         if let failure = outcome.failures.first { throw failure.error }
     }
@@ -96,6 +104,26 @@ public struct Inbox: Sendable {
         _ = try await database.run { try $0.bulk(all, in: Inbox.collection) }
     }
 
+    // MARK: Repeating
+
+    /// Makes deliveries pending again that match the query's id or span, whatever became of them.
+    ///
+    /// - Returns: how many.
+    public func replay(_ query: Query) async throws -> Int { try await makePending(filter(of: query)) }
+
+    /// Makes deliveries pending again whose records were given up.
+    public func replayFailed() async throws -> Int { try await makePending([("state", .string(Delivery.State.failed.rawValue))]) }
+
+    private func makePending(_ filter: [(String, BSONValue)]) async throws -> Int {
+        try await database.run {
+            try $0.updateMany(
+                BSONDocument(filter),
+                update: [
+                    "$set": ["state": .string(Delivery.State.pending.rawValue), "leaseUntil": .date(0), "failed": [], "finishedAt": nil]
+                ], in: Inbox.collection)
+        }
+    }
+
     // MARK: Reading
 
     /// What the event log is asked for.
@@ -116,6 +144,15 @@ public struct Inbox: Sendable {
 
     /// Newest first.
     public func deliveries(_ query: Query) async throws -> [Delivery] {
+        let find = MongoQuery(BSONDocument(filter(of: query)), sort: ["_id": -1], limit: query.limit)
+        return try await database.run { client in
+            var found: [Delivery] = []
+            try client.find(find, in: Inbox.collection) { found.append(Delivery(document: $0)) }
+            return found
+        }
+    }
+
+    private func filter(of query: Query) -> [(String, BSONValue)] {
         var filter: [(String, BSONValue)] = []
         if let id = query.id { filter.append(("_id", .string(id))) }
         if let before = query.before { filter.append(("_id", ["$lt": .string(before)])) }
@@ -130,16 +167,6 @@ public struct Inbox: Sendable {
         if let since = query.since { span.append(("$gte", .date(since.milliseconds))) }
         if let until = query.until { span.append(("$lt", .date(until.milliseconds))) }
         if !span.isEmpty { filter.append(("receivedAt", .document(BSONDocument(span)))) }
-        let find = MongoQuery(BSONDocument(filter), sort: ["_id": -1], limit: query.limit)
-        return try await database.run { client in
-            var found: [Delivery] = []
-            try client.find(find, in: Inbox.collection) { found.append(Delivery(document: $0)) }
-            return found
-        }
-    }
-
-    /// Removes what is older than `retention` allows, finished or not: HubSpot's own repair by syncs is long past.
-    public func expire(before limit: Timestamp) async throws {
-        _ = try await database.run { try $0.deleteMany(["receivedAt": ["$lt": .date(limit.milliseconds)]], in: Inbox.collection) }
+        return filter
     }
 }

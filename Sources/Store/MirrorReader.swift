@@ -43,6 +43,22 @@ public struct MirrorReader: Sendable {
     }
 
     /// Exact numbers of every type, read from an index without touching a document.
+    /// Records whose last attempt failed, at most `limit` of each type.
+    public func failedRecords(limit: Int) async throws -> [RecordKey] {
+        var keys: [RecordKey] = []
+        for type in RecordType.allCases {
+            keys += try await database.run { client in
+                var found: [RecordKey] = []
+                let query = MongoQuery(
+                    ["archived": false, "syncStatus": .string(SyncStatus.error.rawValue)], projection: ["_id": 1], limit: limit,
+                    hint: MirrorIndex.byStatus)
+                try client.find(query, in: type.rawValue) { if let id = $0["_id"]?.string { found.append(RecordKey(type, id)) } }
+                return found
+            }
+        }
+        return keys
+    }
+
     public func counts() async throws -> [RecordType: MirrorCounts] {
         let database = database
         return try await withThrowingTaskGroup(of: (RecordType, MirrorCounts).self) { group in

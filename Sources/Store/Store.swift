@@ -18,13 +18,14 @@ public struct Store: Service {
     private static let indexes = RecordType.allCases.flatMap(MirrorIndex.all) + [RunStore.index] + Inbox.indexes
     private static let prepareEvery: Duration = .seconds(2)
 
-    public init(database: MongoDatabase, logger: Logger) {
+    /// - Parameter eventRetention: how long deliveries are kept.
+    public init(database: MongoDatabase, eventRetention: Duration = .seconds(30 * 86_400), logger: Logger) {
         self.database = database
         self.logger = logger
         writer = MirrorWriter(database: database)
         mirror = MirrorReader(database: database)
         runs = RunStore(database: database)
-        inbox = Inbox(database: database)
+        inbox = Inbox(database: database, retention: eventRetention)
     }
 
     /// Makes the indexes that are missing. Repeating it is harmless and cheap.

@@ -1,6 +1,6 @@
 public import Model
 import Mongo
-import Store
+public import Store
 
 /// Makes deliveries durable, many at a time: requests that come while a write is on its way share the next one, as a database's
 /// log does it. The latency is that of one write, the throughput that of many.

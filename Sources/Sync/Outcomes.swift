@@ -68,7 +68,10 @@ struct Outcomes: Sendable {
         for record in live.records { found[record.id] = record }
 
         // What is missing was merged away, deleted, erased or is not yet to be seen.
-        let survivors = try await survivors(of: live.missing.filter { broken[$0] == nil }, among: live, type, properties)
+        var told: [String: String] = [:]
+        for task in tasks where found[task.key.id] != nil { for id in task.wish.mergedIds { told[id] = task.key.id } }
+        let missing = live.missing.filter { broken[$0] == nil }
+        let survivors = try await survivors(of: missing, told, among: live.records, isAsked: Set(ids), type, properties)
         let deleted = live.missing.filter { survivors[$0] == nil && broken[$0] == nil }
         var archived: Set<String> = []
         var gone: Set<String> = []
@@ -121,19 +124,20 @@ struct Outcomes: Sendable {
 
     /// The record that each missing id was merged into.
     ///
-    /// A batch read answers a merged-away id with the survivor under the survivor's id. Which is whose stands in `mergedIds`; where
-    /// it does not, a single read of the id tells.
+    /// A batch read answers a merged-away id with the survivor under the survivor's id. Which is whose says the event (`told`), or
+    /// the survivor's `mergedIds`; where neither does, a single read of the id tells.
     private func survivors(
-        of missing: [String], among answer: BatchRead, _ type: RecordType, _ properties: [String]
+        of missing: [String], _ told: [String: String], among records: [Record], isAsked: Set<String>, _ type: RecordType,
+        _ properties: [String]
     ) async throws -> [String: String] {
-        var survivors: [String: String] = [:]
-        for record in answer.records { for id in record.mergedIds { survivors[id] = record.id } }
-        let asked = Set(missing)
-        survivors = survivors.filter { asked.contains($0.key) }
-        let unexplained = answer.records.contains { record in
-            !survivors.values.contains(record.id) && !answer.missing.isEmpty && record.mergedIds.isEmpty
+        var known = told
+        for record in records { for id in record.mergedIds { known[id] = record.id } }
+        let wanted = Set(missing)
+        var survivors = known.filter { wanted.contains($0.key) }
+        let explained = Set(survivors.values)
+        guard survivors.count < missing.count, records.contains(where: { !isAsked.contains($0.id) && !explained.contains($0.id) }) else {
+            return survivors
         }
-        guard unexplained, survivors.count < missing.count else { return survivors }
         for id in missing where survivors[id] == nil {
             if let record = try await hubspot.record(type, id: id, properties: [], archived: false, as: .webhook), record.id != id {
                 survivors[id] = record.id

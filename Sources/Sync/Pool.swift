@@ -3,7 +3,7 @@ public import Logging
 import Metrics
 public import Model
 import Mongo
-public import Rules
+import Rules
 public import ServiceLifecycle
 public import Store
 
@@ -13,10 +13,10 @@ public import Store
 /// Everything here can be lost: a delivery stays pending in the inbox until all its records are done, and is taken up again.
 public actor Pool: Service {
     /// Records that may be known at once. Further deliveries stay in the inbox until there is room.
-    static let recordsMax = 100_000
+    public static let recordsMax = 100_000
     /// Ids of a batch read.
     static let batchMax = 100
-    static let lease: Duration = .seconds(15)
+    public static let lease: Duration = .seconds(15)
     private static let renewEvery: Duration = .seconds(3)
     private static let flushEvery: Duration = .milliseconds(100)
     private static let lagSamplesMax = 2000
@@ -41,6 +41,7 @@ public actor Pool: Service {
     private var open: [RecordQueue.Delivery: Open] = [:]
     private var openIds: Set<String> = []
     private var lastNumber = 0
+    private var claims = 0
     private var finished: [(id: String, failed: [RecordKey])] = []
     private var running = 0
     private var lagsMs: [Int64] = []
@@ -83,6 +84,9 @@ public actor Pool: Service {
         for key in keys { queue.add(key, .init(), of: nil, at: .now) }
         wake.yield()
     }
+
+    /// Looks into the inbox at once instead of at the next turn.
+    public func lookIntoInbox() async { await claim() }
 
     /// What the status shows.
     public struct Numbers: Sendable {
@@ -168,19 +172,20 @@ public actor Pool: Service {
     private func carryOut(_ batch: [RecordQueue.Task]) async {
         let results = await outcomes.reach(batch)
         let now = Timestamp.now
+        var random = SystemRandomNumberGenerator()
         for task in batch {
             let outcome: RecordQueue.Outcome
             switch results[task.key] ?? .again(nil) {
             case .reached: outcome = .done
             case .stale where task.attempt < Pool.staleAttemptsMax:
-                outcome = .retry(at: now + backoff.delay(attempt: task.attempt + 1, using: &SystemRandom.shared.generator))
+                outcome = .retry(at: now + backoff.delay(failures: task.attempt + 1, using: &random))
             case .stale: outcome = .done
             case .again(let wait):
-                let delay = backoff.delay(attempt: task.attempt + 1, using: &SystemRandom.shared.generator)
+                let delay = backoff.delay(failures: task.attempt + 1, using: &random)
                 outcome = .retry(at: now + max(delay, wait ?? .zero))
             case .broken(let message) where task.attempt + 1 < Pool.attemptsMax:
                 logger.debug("A record failed; it is tried again", metadata: ["record": "\(task.key)", "error": "\(message)"])
-                outcome = .retry(at: now + backoff.delay(attempt: task.attempt + 1, using: &SystemRandom.shared.generator))
+                outcome = .retry(at: now + backoff.delay(failures: task.attempt + 1, using: &random))
             case .broken(let message):
                 logger.warning("A record is given up", metadata: ["record": "\(task.key)", "error": "\(message)"])
                 await outcomes.giveUp(task.key, message)
@@ -246,11 +251,26 @@ public actor Pool: Service {
         }
     }
 
+    private func claim() async {
+        do {
+            while hasRoom {
+                claims += 1
+                let deliveries = try await inbox.claim(
+                    "\(owner)/\(Timestamp.now.milliseconds)/\(claims)", owner: owner, limit: 200, now: .now,
+                    leaseUntil: Timestamp.now + Pool.lease)
+                for delivery in deliveries { take(delivery) }
+                guard !deliveries.isEmpty else { break }
+                logger.info("Deliveries are taken up", metadata: ["count": "\(deliveries.count)"])
+            }
+        } catch {
+            logger.debug("The inbox could not be looked into", metadata: ["error": "\(error)"])
+        }
+    }
+
     /// Keeps this instance's deliveries its own, and takes up what nobody works on: what was left behind, what there was no room
     /// for, and what an operator wants replayed.
     private func keepLeases() async {
         var hasReleased = false
-        var claims = 0
         while !Task.isCancelled {
             do {
                 if !hasReleased {
@@ -259,14 +279,7 @@ public actor Pool: Service {
                 }
                 let leaseUntil = Timestamp.now + Pool.lease
                 if !openIds.isEmpty { try await inbox.renew(owner: owner, leaseUntil: leaseUntil) }
-                while hasRoom {
-                    claims += 1
-                    let claim = "\(owner)/\(Timestamp.now.milliseconds)/\(claims)"
-                    let deliveries = try await inbox.claim(claim, owner: owner, limit: 200, now: .now, leaseUntil: leaseUntil)
-                    for delivery in deliveries { take(delivery) }
-                    if deliveries.isEmpty { break }
-                    logger.info("Deliveries are taken up", metadata: ["count": "\(deliveries.count)"])
-                }
+                await claim()
             } catch {
                 logger.debug("The inbox could not be looked into", metadata: ["error": "\(error)"])
             }

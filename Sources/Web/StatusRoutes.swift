@@ -12,6 +12,8 @@ struct StatusRoutes {
     let mirror: MirrorReader
     let runs: Runs
     let hubspot: HubSpotHealth
+    let pool: Pool
+    let webhooks: WebhookCounters
 
     /// - Parameter group: `/api/admin/hubspot/sync`
     func add(to group: RouterGroup<AppContext>) {
@@ -19,6 +21,8 @@ struct StatusRoutes {
             let reachable = await hubspot.isReachable()
             let budget = await hubspot.budget()
             let running = await runs.running
+            let tasks = await pool.numbers
+            let received = webhooks.numbers
             var counts: [RecordType: MirrorCounts]?
             var latest: [Run] = []
             do {
@@ -34,27 +38,31 @@ struct StatusRoutes {
                 }
                 json.key("tasks")
                 json.object { json in
-                    for name in ["queued", "inFlight", "retrying", "failed"] {
-                        json.key(name)
-                        json.integer(0)
-                    }
+                    json.key("queued")
+                    json.integer(tasks.queued)
+                    json.key("inFlight")
+                    json.integer(tasks.inFlight)
+                    json.key("retrying")
+                    json.integer(tasks.retrying)
+                    json.key("failed")
+                    json.integer(counts.map { $0.values.reduce(0) { $0 + $1.error } })
                     json.key("oldestAgeMs")
-                    json.null()
+                    json.integer(tasks.oldest.map { Int(max(0, (Timestamp.now - $0).milliseconds)) })
                 }
                 json.key("webhooks")
                 json.object { json in
-                    for name in ["received", "rejected"] {
-                        json.key(name)
-                        json.integer(0)
-                    }
+                    json.key("received")
+                    json.integer(received.received)
+                    json.key("rejected")
+                    json.integer(received.rejected)
                     json.key("lastReceivedAt")
-                    json.null()
+                    json.timestamp(received.lastReceivedAt)
                     json.key("lagMs")
                     json.object { json in
                         json.key("p50")
-                        json.null()
+                        json.integer(tasks.lagP50Ms.map { Int($0) })
                         json.key("p99")
-                        json.null()
+                        json.integer(tasks.lagP99Ms.map { Int($0) })
                     }
                 }
                 json.key("runs")

@@ -5,6 +5,7 @@ import Hummingbird
 public import Logging
 import NIOCore
 public import ServiceLifecycle
+public import Signature
 public import Store
 public import Sync
 
@@ -17,13 +18,26 @@ public struct WebSettings: Sendable {
     /// nil: a random one for each start.
     public var sessionSecret: String?
     public var trustsProxy: Bool
+    /// None: every webhook is refused.
+    public var clientSecrets: [String]
+    public var signatureVersions: Set<SignatureVersion>
+    public var webhookURL: String?
+    public var webhookBodyMax: Int
 
-    public init(host: String = "127.0.0.1", port: Int, adminKey: String?, sessionSecret: String? = nil, trustsProxy: Bool = false) {
+    public init(
+        host: String = "127.0.0.1", port: Int, adminKey: String?, sessionSecret: String? = nil, trustsProxy: Bool = false,
+        clientSecrets: [String] = [], signatureVersions: Set<SignatureVersion> = Set(SignatureVersion.allCases),
+        webhookURL: String? = nil, webhookBodyMax: Int = 16 << 20
+    ) {
         self.host = host
         self.port = port
         self.adminKey = adminKey
         self.sessionSecret = sessionSecret
         self.trustsProxy = trustsProxy
+        self.clientSecrets = clientSecrets
+        self.signatureVersions = signatureVersions
+        self.webhookURL = webhookURL
+        self.webhookBodyMax = webhookBodyMax
     }
 }
 
@@ -41,8 +55,8 @@ public struct WebService: Service {
 
     /// - Parameter onRunning: told the port once connections are taken.
     public init(
-        settings: WebSettings, store: Store, runs: Runs, hubspot: HubSpotClient, catalog: PropertyCatalog, metrics: PrometheusMetrics,
-        logger: Logger, onRunning: @escaping @Sendable (Int) async -> Void = { _ in }
+        settings: WebSettings, store: Store, runs: Runs, pool: Pool, inboxWriter: InboxWriter, account: AccountIdentity,
+        hubspot: HubSpotClient, catalog: PropertyCatalog, metrics: PrometheusMetrics, logger: Logger, onRunning: @escaping @Sendable (Int) async -> Void = { _ in }
     ) throws {
         self.settings = settings
         self.logger = logger
@@ -53,12 +67,20 @@ public struct WebService: Service {
         router.add(middleware: ErrorAnswers())
         HealthRoutes(store: store).add(to: router)
         MetricsRoute(metrics: metrics).add(to: router)
+        let webhooks = WebhookCounters()
+        WebhookReceiver(
+            verifier: settings.clientSecrets.isEmpty
+                ? nil : try SignatureVerifier(secrets: settings.clientSecrets, allowing: settings.signatureVersions),
+            publicURL: settings.webhookURL, trustsProxy: settings.trustsProxy, bodyMax: settings.webhookBodyMax, writer: inboxWriter,
+            pool: pool, account: account, counters: webhooks
+        ).add(to: router)
         LoginRoutes(authentication: authentication).add(to: router)
         try AdminPages(authentication: authentication, mirror: store.mirror, runs: runs).add(to: router)
         let admin = router.group("/api/admin/hubspot").add(middleware: RequireLogin(authentication: authentication))
         let sync = admin.group("sync")
-        StatusRoutes(mirror: store.mirror, runs: runs, hubspot: HubSpotHealth(hubspot: hubspot)).add(to: sync)
+        StatusRoutes(mirror: store.mirror, runs: runs, hubspot: HubSpotHealth(hubspot: hubspot), pool: pool, webhooks: webhooks).add(to: sync)
         SyncRoutes(runs: runs).add(to: sync)
+        WebhookLogRoutes(inbox: store.inbox, mirror: store.mirror, pool: pool).add(to: admin)
         RecordRoutes(mirror: store.mirror, live: LiveRecords(hubspot: hubspot, catalog: catalog)).add(to: admin)
         // Last: whatever else is asked for below /api/admin needs a login before it is told that there is nothing.
         for method in [HTTPRequest.Method.get, .post, .put, .patch, .delete] {

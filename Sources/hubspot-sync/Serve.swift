@@ -22,16 +22,21 @@ func serve(_ settings: Settings) async throws {
     } catch {
         throw Failure("Cannot start: MONGODB_URI cannot be used: \(error.message)")
     }
-    let store = Store(database: database, logger: logger)
+    let store = Store(database: database, eventRetention: settings.eventRetention, logger: logger)
     let driver = CurlDriver()
     let hubspot = HubSpotClient(settings: settings.hubspot, driver: driver, logger: logger)
     let catalog = PropertyCatalog(hubspot: hubspot)
     let runs = Runs(store: store.runs, hubspot: hubspot, mirror: store.writer, catalog: catalog, logger: logger)
+    let pool = Pool(
+        store: store, hubspot: hubspot, catalog: catalog, concurrency: settings.concurrency, owner: settings.instanceName, logger: logger)
+    let account = AccountIdentity(hubspot: hubspot, logger: logger)
     let web = try WebService(
         settings: WebSettings(
             host: settings.host, port: settings.port, adminKey: settings.adminKey, sessionSecret: settings.sessionSecret,
-            trustsProxy: settings.trustsProxy),
-        store: store, runs: runs, hubspot: hubspot, catalog: catalog, metrics: metrics, logger: logger)
+            trustsProxy: settings.trustsProxy, clientSecrets: settings.clientSecrets, signatureVersions: settings.signatureVersions,
+            webhookURL: settings.webhookURL, webhookBodyMax: settings.webhookBodyMax),
+        store: store, runs: runs, pool: pool, inboxWriter: InboxWriter(inbox: store.inbox, owner: settings.instanceName),
+        account: account, hubspot: hubspot, catalog: catalog, metrics: metrics, logger: logger)
     if settings.adminKey == nil { logger.warning("ADMIN_API_KEY is not set: nobody can log in or use the API") }
     if settings.clientSecrets.isEmpty { logger.warning("HUBSPOT_CLIENT_SECRET is not set: every webhook will be refused") }
     logger.info(
@@ -42,7 +47,9 @@ func serve(_ settings: Settings) async throws {
                 // Stopped in the opposite order: first nothing new comes in, then the work ends.
                 .init(service: store),
                 .init(service: StaleSweep(mirror: store.writer, staleAfter: settings.staleAfter, logger: logger)),
+                .init(service: account),
                 .init(service: runs),
+                .init(service: pool),
                 .init(service: web),
             ],
             gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))

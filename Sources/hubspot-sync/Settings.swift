@@ -1,7 +1,9 @@
+import FoundationEssentials
 import HubSpot
 import Logging
 import Model
 import Rules
+import Signature
 
 /// The configuration of the service, read and checked. Names and defaults are those of the contract, section 2.
 struct Settings: Sendable {
@@ -12,6 +14,9 @@ struct Settings: Sendable {
     /// Empty: no webhook can be verified, and all are refused.
     let clientSecrets: [String]
     let webhookURL: String?
+    let signatureVersions: Set<SignatureVersion>
+    /// Names this instance in MongoDB; the same after a restart.
+    let instanceName: String
     let trustsProxy: Bool
     let webhookBodyMax: Int
     /// nil: nobody can log in.
@@ -37,6 +42,11 @@ struct Settings: Sendable {
         clientSecrets = (try source.secret("HUBSPOT_CLIENT_SECRET") ?? "")
             .split(separator: ",").map { String($0).trimmed }.filter { !$0.isEmpty }
         webhookURL = try source.value("HUBSPOT_WEBHOOK_URL", "an http or https URL") { $0.isHTTPURL ? $0 : nil }
+        signatureVersions = try source.value("HUBSPOT_SIGNATURE_VERSIONS", "some of v1, v2, v3, separated by commas") { text in
+            let versions = text.lowercased().split(separator: ",").map { SignatureVersion(rawValue: $0.trimmed) }
+            return versions.isEmpty || versions.contains(nil) ? nil : Set(versions.compactMap(\.self))
+        } ?? Set(SignatureVersion.allCases)
+        instanceName = "\(ProcessInfo.processInfo.hostName):\(port)"
         trustsProxy = try source.flag("TRUST_PROXY") ?? false
         webhookBodyMax = try source.value("WEBHOOK_MAX_BODY", "a size such as 16MB") { ByteCount($0)?.bytes } ?? 16 << 20
         adminKey = try source.secret("ADMIN_API_KEY")

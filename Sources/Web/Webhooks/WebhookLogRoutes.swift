@@ -1,0 +1,140 @@
+import Bytes
+import HTTPTypes
+import Hummingbird
+import Model
+import Store
+import Sync
+
+/// The event log: recent deliveries and what became of them, replay, and another try for records that were given up.
+struct WebhookLogRoutes {
+    /// Deliveries that one replay takes up.
+    static let replayMax = 100_000
+
+    let inbox: Inbox
+    let mirror: MirrorReader
+    let pool: Pool
+
+    /// - Parameter group: `/api/admin/hubspot`
+    func add(to group: RouterGroup<AppContext>) {
+        group.get("webhooks") { request, _ in
+            var query = Inbox.Query()
+            query.limit = try request.integer("limit", 1...500) ?? 50
+            query.type = try request.value("type", "one of contacts, companies, deals") { RecordType(rawValue: $0) }
+            query.state = try request.value("state", "one of pending, done, failed") { Delivery.State(rawValue: $0) }
+            query.hubspotId = try request.value("hubspotId", "a HubSpot id") { $0.utf8.allSatisfy { $0 >= 48 && $0 <= 57 } ? $0 : nil }
+            query.before = request.text("after")
+            let deliveries = try await inbox.deliveries(query)
+            return Response.json { $0.object { json in
+                json.key("webhooks")
+                json.array { json in for delivery in deliveries { delivery.write(to: &json) } }
+                json.key("paging")
+                json.object { json in
+                    guard deliveries.count == query.limit, let last = deliveries.last else { return }
+                    json.key("next")
+                    json.object { json in
+                        json.key("after")
+                        json.string(last.id)
+                    }
+                }
+            } }
+        }
+        group.post("webhooks/replay") { request, _ in
+            var query = Inbox.Query()
+            query.id = request.text("id")
+            query.since = try request.timestamp("since")
+            query.until = try request.timestamp("until")
+            guard query.id != nil || query.since != nil else {
+                throw APIError(.badRequest, "bad_parameter", "Give id=<delivery>, or since=<instant> and perhaps until=<instant>")
+            }
+            let count = try await inbox.replay(query)
+            guard count > 0 || query.id == nil else { throw APIError(.notFound, "unknown_delivery", "There is no delivery with that id") }
+            await pool.lookIntoInbox()
+            return Response.json(.accepted) { json in WebhookLogRoutes.write("replayed", count, to: &json) }
+        }
+        group.post("tasks/retry") { _, _ in
+            let keys = try await mirror.failedRecords(limit: Pool.recordsMax)
+            let deliveries = try await inbox.replayFailed()
+            await pool.refresh(keys)
+            await pool.lookIntoInbox()
+            return Response.json(.accepted) { $0.object { json in
+                json.key("success")
+                json.bool(true)
+                json.key("records")
+                json.integer(keys.count)
+                json.key("deliveries")
+                json.integer(deliveries)
+            } }
+        }
+    }
+
+    private static func write(_ name: String, _ count: Int, to json: inout JSONWriter) {
+        json.object { json in
+            json.key("success")
+            json.bool(true)
+            json.key(name)
+            json.integer(count)
+        }
+    }
+}
+
+extension Delivery {
+    fileprivate func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.key("id")
+            json.string(id)
+            json.key("receivedAt")
+            json.timestamp(receivedAt)
+            json.key("signature")
+            json.string(signature)
+            json.key("state")
+            json.string(state.rawValue)
+            json.key("finishedAt")
+            json.timestamp(finishedAt)
+            json.key("failed")
+            json.array { json in for key in failed { json.string(key.description) } }
+            json.key("events")
+            json.array { json in for event in events { event.write(to: &json) } }
+        }
+    }
+}
+
+extension WebhookEvent {
+    fileprivate func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.key("subscriptionType")
+            json.string(subscriptionType)
+            json.key("type")
+            json.string(type?.rawValue)
+            json.key("objectId")
+            json.string(objectId)
+            json.key("occurredAt")
+            json.timestamp(occurredAt)
+            if let eventId {
+                json.key("eventId")
+                json.integer(eventId)
+            }
+            if let attemptNumber {
+                json.key("attemptNumber")
+                json.integer(attemptNumber)
+            }
+            if let propertyName {
+                json.key("propertyName")
+                json.string(propertyName)
+            }
+            if !mergedIds.isEmpty {
+                json.key("mergedObjectIds")
+                json.array { json in for id in mergedIds { json.string(id) } }
+            }
+            if let newId {
+                json.key("newObjectId")
+                json.string(newId)
+            }
+            if let from, let to {
+                json.key("from")
+                json.string(from.description)
+                json.key("to")
+                json.string(to.description)
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+import Bytes
+import HTTPTypes
+import Hummingbird
+import Logging
+import Metrics
+import Model
+import NIOConcurrencyHelpers
+import NIOCore
+import Rules
+import Signature
+import Store
+import Sync
+
+/// Takes HubSpot's webhooks: verifies the signature over the raw bytes, stores the events, and only then answers 200.
+///
+/// Never asks HubSpot for anything; what the events mean is the pool's business.
+struct WebhookReceiver {
+    let verifier: SignatureVerifier?
+    /// The exact public URL that HubSpot posts to; nil derives it from the request.
+    let publicURL: String?
+    let trustsProxy: Bool
+    let bodyMax: Int
+    let writer: InboxWriter
+    let pool: Pool
+    let account: AccountIdentity
+    let counters: WebhookCounters
+    private let memory: MemoryBudget
+
+    /// Bodies that are being read at once, in bytes; more are asked to come back.
+    static let memoryMax = 64 << 20
+
+    init(
+        verifier: SignatureVerifier?, publicURL: String?, trustsProxy: Bool, bodyMax: Int, writer: InboxWriter, pool: Pool,
+        account: AccountIdentity, counters: WebhookCounters
+    ) {
+        self.verifier = verifier
+        self.publicURL = publicURL
+        self.trustsProxy = trustsProxy
+        self.bodyMax = bodyMax
+        self.writer = writer
+        self.pool = pool
+        self.account = account
+        self.counters = counters
+        memory = MemoryBudget(bytes: max(WebhookReceiver.memoryMax, bodyMax))
+    }
+
+    func add(to router: Router<AppContext>) {
+        router.post("/api/webhooks/hubspot") { request, context in try await receive(request, context) }
+    }
+
+    private func receive(_ request: Request, _ context: AppContext) async throws -> Response {
+        let receivedAt = Timestamp.now
+        guard let verifier else { throw reject("no_secret", context, APIError(.unauthorized, "no_client_secret", "No HUBSPOT_CLIENT_SECRET is configured, so no webhook can be verified")) }
+        // What carries no signature is not worth reading.
+        guard request.headers[.hubspotSignature] != nil || request.headers[.hubspotSignatureV3] != nil else {
+            throw reject("missing", context, WebhookReceiver.unsigned)
+        }
+        let declared = request.headers[.contentLength].flatMap { Int($0) } ?? 0
+        guard declared <= bodyMax else { throw reject("too_large", context, tooLarge) }
+        // A body of unknown length counts as the largest.
+        let reserved = request.headers[.contentLength] == nil ? bodyMax : declared
+        guard memory.take(reserved) else { throw reject("busy", context, WebhookReceiver.busy) }
+        defer { memory.give(reserved) }
+        let body: [UInt8]
+        do {
+            body = Array(try await request.body.collect(upTo: bodyMax).readableBytesView)
+        } catch is NIOTooManyBytesError {
+            throw reject("too_large", context, tooLarge)
+        }
+
+        let signed = SignedRequest(method: request.method.rawValue, uri: url(of: request), body: body) { request.headers[HTTPField.Name($0)!] }
+        let version: SignatureVersion
+        switch verifier.verify(signed, nowMs: receivedAt.milliseconds) {
+        case .valid(let valid): version = valid
+        case .invalid(let reason):
+            throw reject(
+                reason.rawValue, context,
+                APIError(.unauthorized, "bad_signature", "The signature is not valid (\(reason.rawValue)); see HUBSPOT_CLIENT_SECRET and HUBSPOT_WEBHOOK_URL"))
+        }
+        var events: [WebhookEvent]
+        do {
+            events = try WebhookBody.events(in: body)
+        } catch {
+            throw reject("bad_body", context, APIError(.badRequest, "bad_body", "The body must be a JSON array of objects: \(error)"))
+        }
+        let count = events.count
+        events = await account.own(events)
+        if events.count < count {
+            context.logger.warning(
+                "Events of another HubSpot account are refused: check which account the access token belongs to",
+                metadata: ["events": "\(count - events.count)"])
+            Counter(label: "webhook_events_foreign_total").increment(by: count - events.count)
+        }
+        if !events.isEmpty { try await store(Delivery(id: DeliveryID.make(at: receivedAt), receivedAt: receivedAt, signature: version.rawValue, events: events), context) }
+        counters.received(events: events.count, at: receivedAt)
+        return Response.json { $0.object { json in
+            json.key("success")
+            json.bool(true)
+            json.key("events")
+            json.integer(events.count)
+        } }
+    }
+
+    private func store(_ delivery: Delivery, _ context: AppContext) async throws {
+        // Without room here it belongs to nobody, so that an instance with room takes it up.
+        let hasRoom = await pool.hasRoom
+        do {
+            try await writer.append(delivery, leaseUntil: hasRoom ? delivery.receivedAt + Pool.lease : delivery.receivedAt)
+        } catch {
+            context.logger.warning("A webhook could not be stored; HubSpot will send it again", metadata: ["error": "\(error)"])
+            throw reject(
+                "not_stored", context,
+                APIError(.serviceUnavailable, "not_stored", "The events cannot be stored now; send them again", retryAfter: .seconds(5)))
+        }
+        if hasRoom { await pool.take(delivery) }
+    }
+
+    private func reject(_ reason: String, _ context: AppContext, _ error: APIError) -> APIError {
+        counters.rejected(reason)
+        context.logger.debug("A webhook is refused", metadata: ["reason": "\(reason)"])
+        return error
+    }
+
+    /// The URL that HubSpot signed: as configured, or as far as the request tells it.
+    private func url(of request: Request) -> String {
+        if let publicURL { return publicURL }
+        let forwardedHost = trustsProxy ? request.headers[.xForwardedHost]?.split(separator: ",").first : nil
+        let forwardedScheme = trustsProxy ? request.headers[.xForwardedProto]?.split(separator: ",").first : nil
+        let host = forwardedHost.map { $0.filter { !$0.isWhitespace } } ?? request.head.authority ?? ""
+        let scheme = forwardedScheme.map { $0.filter { !$0.isWhitespace }.lowercased() } ?? "http"
+        return "\(scheme)://\(host)\(request.head.path ?? "")"
+    }
+
+    private static let unsigned = APIError(.unauthorized, "missing_signature", "The request carries no signature of HubSpot's")
+    private static let busy = APIError(.serviceUnavailable, "busy", "Too many bodies are being read; send it again", retryAfter: .seconds(1))
+    private var tooLarge: APIError { APIError(.contentTooLarge, "body_too_large", "The body is larger than WEBHOOK_MAX_BODY (\(bodyMax) bytes)") }
+}
+
+/// Sorts by the time of receipt; the random tail keeps instances apart.
+enum DeliveryID {
+    static func make(at now: Timestamp) -> String {
+        now.iso8601.filter { $0.isNumber } + "-" + String(UInt64.random(in: 0...UInt64.max), radix: 36)
+    }
+}
+
+/// Bytes that may be in hand at once.
+final class MemoryBudget: Sendable {
+    private let free: NIOLockedValueBox<Int>
+
+    init(bytes: Int) { free = NIOLockedValueBox(bytes) }
+
+    /// False when there is not as much.
+    func take(_ bytes: Int) -> Bool {
+        free.withLockedValue { free in
+            guard free >= bytes else { return false }
+            free -= bytes
+            return true
+        }
+    }
+
+    func give(_ bytes: Int) { free.withLockedValue { $0 += bytes } }
+}
+
+/// What came in since the start of this instance, for status and metrics.
+final class WebhookCounters: Sendable {
+    struct Numbers: Sendable {
+        /// Events that were accepted.
+        var received = 0
+        /// Requests that were refused.
+        var rejected = 0
+        var lastReceivedAt: Timestamp?
+    }
+
+    private let box = NIOLockedValueBox(Numbers())
+
+    var numbers: Numbers { box.withLockedValue { $0 } }
+
+    func received(events: Int, at now: Timestamp) {
+        box.withLockedValue { numbers in
+            numbers.received += events
+            numbers.lastReceivedAt = now
+        }
+        Counter(label: "webhook_requests_total").increment()
+        Counter(label: "webhook_events_total").increment(by: events)
+    }
+
+    func rejected(_ reason: String) {
+        box.withLockedValue { $0.rejected += 1 }
+        Counter(label: "webhook_requests_rejected_total", dimensions: [("reason", reason)]).increment()
+    }
+}
+
+extension HTTPField.Name {
+    static let hubspotSignature = Self(SignatureHeader.signature)!
+    static let hubspotSignatureV3 = Self(SignatureHeader.signatureV3)!
+}
