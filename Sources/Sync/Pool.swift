@@ -155,12 +155,13 @@ public actor Pool: Service {
     }
 
     /// Natural batching: what is there goes at once while calls are plenty. When half of the budget is used up, batches that are not
-    /// full go out only as fast as calls come back, so that tasks gather instead.
+    /// full go out only as fast as calls come back, so that tasks gather instead; half as fast while bulk work waits for calls.
     private func gatheringPause() async -> Duration? {
         guard queue.waitingCount < Pool.batchMax, queue.waitingCount > 0 else { return nil }
         let budget = await hubspot.budget
         guard budget.remaining * 2 < budget.limit.calls else { return nil }
-        let spacing = budget.limit.interval / budget.limit.calls
+        let isBulkWaiting = CallClass.allCases.contains { $0 > .live && budget.waiting[$0, default: 0] > 0 }
+        let spacing = budget.limit.interval / budget.limit.calls * (isBulkWaiting ? 2 : 1)
         let since = ContinuousClock.now - lastSmallBatch
         if since >= spacing {
             lastSmallBatch = .now

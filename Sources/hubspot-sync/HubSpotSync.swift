@@ -7,7 +7,7 @@ struct HubSpotSync: AsyncParsableCommand {
         commandName: "hubspot-sync",
         abstract: "Keeps a live mirror of a HubSpot account's contacts, companies and deals in MongoDB.",
         discussion: "Configuration comes from environment variables; each can also stand in a file given by --config.",
-        subcommands: [ServeCommand.self, SyncCommand.self, StatusCommand.self, DoctorCommand.self, SimulateCommand.self],
+        subcommands: [ServeCommand.self, SyncCommand.self, StatusCommand.self, DoctorCommand.self, SimulateCommand.self, WebhookCommand.self],
         defaultSubcommand: ServeCommand.self)
 }
 
