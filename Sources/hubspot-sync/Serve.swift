@@ -41,22 +41,20 @@ func serve(_ settings: Settings) async throws {
     if settings.clientSecrets.isEmpty { logger.warning("HUBSPOT_CLIENT_SECRET is not set: every webhook will be refused") }
     logger.info(
         "Starting", metadata: ["version": "\(Build.version)", "mongodb": "\(database.hosts)", "hubspot": "\(settings.hubspot.baseURL)"])
-    let group = ServiceGroup(
-        configuration: ServiceGroupConfiguration(
-            services: [
-                // Stopped in the opposite order: first nothing new comes in, then the work ends.
-                .init(service: store),
-                .init(service: StaleSweep(mirror: store.writer, staleAfter: settings.staleAfter, logger: logger)),
-                .init(service: account),
-                .init(service: runs),
-                .init(service: pool),
-                .init(service: web),
-            ],
-            gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+    var configuration = ServiceGroupConfiguration(
+        // Stopped from the last to the first, one after the other: syncs end and tell those who wait for them, nothing new comes in,
+        // then the pool gives back what it has in hand.
+        services: [store, StaleSweep(mirror: store.writer, staleAfter: settings.staleAfter, logger: logger), account, pool, web, runs],
+        gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+    // The contract's 10 s, less the time to hang up.
+    configuration.maximumGracefulShutdownDuration = .seconds(8)
+    configuration.maximumCancellationDuration = .seconds(1)
     do {
-        try await group.run()
+        try await ServiceGroup(configuration: configuration).run()
     } catch let error as WebService.BindError {
         throw Failure("Cannot start: \(error)")
+    } catch is CancellationError {
+        logger.warning("Stopped before everything in hand was finished; it is taken up at the next start")
     }
     await driver.shutDown()
     await database.shutDown()
