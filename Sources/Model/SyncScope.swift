@@ -1,7 +1,15 @@
 /// What a sync covers. Two requests for the same scope share one run.
 public struct SyncScope: Sendable, Hashable {
-    /// `all` or the name of one type, as it stands in the path.
+    public enum Kind: Sendable {
+        /// Every record that HubSpot lists, and what became of those that it no longer lists.
+        case full
+        /// What changed since the last sync, found by search.
+        case incremental
+    }
+
+    /// `all`, the name of one type, or `incremental`, as it stands in the path.
     public let name: String
+    public let kind: Kind
     public let types: [RecordType]
     /// The most records to read of each type; nil for all of them.
     public let limit: Int?
@@ -14,10 +22,16 @@ public struct SyncScope: Sendable, Hashable {
         Self(name: type.rawValue, types: [type], limit: limit)
     }
 
-    /// - Parameter name: `all`, `contacts`, `companies` or `deals`; anything else is nil.
+    public static let incremental = Self(name: "incremental", kind: .incremental, types: RecordType.allCases, limit: nil)
+
+    /// - Parameters:
+    ///   - name: `all`, `contacts`, `companies`, `deals` or `incremental`; anything else is nil.
+    ///   - limit: not heeded by an incremental sync, whose watermark would pass over the rest.
     public init?(name: String, limit: Int? = nil) {
         if name == "all" {
             self = .all(limit: limit)
+        } else if name == "incremental" {
+            self = .incremental
         } else if let type = RecordType(rawValue: name) {
             self = .one(type, limit: limit)
         } else {
@@ -25,8 +39,9 @@ public struct SyncScope: Sendable, Hashable {
         }
     }
 
-    private init(name: String, types: [RecordType], limit: Int?) {
+    private init(name: String, kind: Kind = .full, types: [RecordType], limit: Int?) {
         self.name = name
+        self.kind = kind
         self.types = types
         self.limit = limit
     }

@@ -17,6 +17,18 @@ public struct RecordQueue: Sendable {
         /// When the first of its events came in.
         public var queuedAt: Timestamp
         fileprivate(set) public var deliveries: Set<Delivery>
+
+        /// A look at a record that no delivery asked for.
+        public init(key: RecordKey, at now: Timestamp) {
+            self.init(key: key, wish: Wish(), queuedAt: now, deliveries: [])
+        }
+
+        fileprivate init(key: RecordKey, wish: Wish, queuedAt: Timestamp, deliveries: Set<Delivery>) {
+            self.key = key
+            self.wish = wish
+            self.queuedAt = queuedAt
+            self.deliveries = deliveries
+        }
     }
 
     /// What has to be true of a record when its task is done. Wishes of several events add up.

@@ -43,6 +43,35 @@ public struct MirrorReader: Sendable {
     }
 
     /// Exact numbers of every type, read from an index without touching a document.
+    /// Live records that were not seen in HubSpot since `instant`, at most `limit`.
+    public func unseen(of type: RecordType, since instant: Timestamp, limit: Int) async throws -> [String] {
+        try await database.run { client in
+            var ids: [String] = []
+            for status in SyncStatus.allCases where ids.count < limit {
+                let query = MongoQuery(
+                    ["archived": false, "syncStatus": .string(status.rawValue), "lastSyncedAt": ["$lt": .date(instant.milliseconds)]],
+                    projection: ["_id": 1], limit: limit - ids.count, hint: MirrorIndex.byStatus)
+                try client.find(query, in: type.rawValue) { if let id = $0["_id"]?.string { ids.append(id) } }
+            }
+            return ids
+        }
+    }
+
+    /// The `updatedAt` of the live and healthy ones among these records.
+    public func versions(of ids: [String], _ type: RecordType) async throws -> [String: Timestamp] {
+        try await database.run { client in
+            var versions: [String: Timestamp] = [:]
+            let query = MongoQuery(
+                ["_id": ["$in": .strings(ids)], "archived": false, "syncStatus": ["$ne": .string(SyncStatus.error.rawValue)]],
+                projection: ["hubspotUpdatedAt": 1])
+            try client.find(query, in: type.rawValue) { document in
+                guard let id = document["_id"]?.string, let updatedAt = document["hubspotUpdatedAt"]?.milliseconds else { return }
+                versions[id] = Timestamp(milliseconds: updatedAt)
+            }
+            return versions
+        }
+    }
+
     /// Records whose last attempt failed, at most `limit` of each type.
     public func failedRecords(limit: Int) async throws -> [RecordKey] {
         var keys: [RecordKey] = []

@@ -11,6 +11,8 @@ public struct Store: Service {
     public let mirror: MirrorReader
     public let runs: RunStore
     public let inbox: Inbox
+    public let watermarks: WatermarkStore
+    public let schedule: ScheduleStore
     private let database: MongoDatabase
     private let logger: Logger
     private let isPrepared = NIOLockedValueBox(false)
@@ -25,6 +27,8 @@ public struct Store: Service {
         writer = MirrorWriter(database: database)
         mirror = MirrorReader(database: database)
         runs = RunStore(database: database)
+        watermarks = WatermarkStore(database: database)
+        schedule = ScheduleStore(database: database)
         inbox = Inbox(database: database, retention: eventRetention)
     }
 

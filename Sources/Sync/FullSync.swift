@@ -9,10 +9,14 @@ struct FullSync: Sendable {
     /// few enough to keep memory flat when MongoDB is the slower one.
     static let pagesInHandMax = 4
     static let pageSize = 100
+    /// Ids that are looked up in the mirror at once after the walk.
+    static let leftoversMax = 10_000
 
     let hubspot: HubSpotClient
     let mirror: MirrorWriter
     let catalog: PropertyCatalog
+    let reader: MirrorReader
+    let watermarks: WatermarkStore
 
     /// - Parameters:
     ///   - limit: the most records to read; nil for all.
@@ -20,6 +24,7 @@ struct FullSync: Sendable {
     /// - Throws: `HubSpotError` or `MongoError` when the walk cannot go on, `CancellationError`. A record's own failure is
     ///   reported, never thrown.
     func run(_ type: RecordType, limit: Int?, report: @escaping @Sendable (Report) async -> Void) async throws {
+        let startedAt = Timestamp.now
         let properties = try await catalog.names(of: type, isFresh: true, as: .full)
         if let total = try await total(of: type) { await report(.total(min(total, limit ?? total))) }
         try await withThrowingTaskGroup(of: Void.self) { writes in
@@ -46,11 +51,34 @@ struct FullSync: Sendable {
             } while after != nil && left > 0
             try await writes.waitForAll()
         }
+        // Only the end of the list says what is no longer in it.
+        guard limit == nil else { return }
+        try await settleLeftovers(of: type, since: startedAt, report: report)
+        try await watermarks.advance(type, to: startedAt)
+    }
+
+    /// Finds out what became of live records that the list no longer holds. Each is asked for by its id: a list that was cut short
+    /// or answered wrongly removes nothing.
+    private func settleLeftovers(
+        of type: RecordType, since startedAt: Timestamp, report: @escaping @Sendable (Report) async -> Void
+    ) async throws {
+        let outcomes = Outcomes(mirror: mirror, hubspot: hubspot, catalog: catalog, callClass: .full)
+        var asked: Set<String> = []
+        while true {
+            let ids = try await reader.unseen(of: type, since: startedAt, limit: FullSync.leftoversMax).filter { asked.insert($0).inserted }
+            guard !ids.isEmpty else { return }
+            for start in stride(from: 0, to: ids.count, by: FullSync.pageSize) {
+                try Task.checkCancellation()
+                let tasks = ids[start..<min(start + FullSync.pageSize, ids.count)].map { RecordQueue.Task(key: RecordKey(type, $0), at: .now) }
+                await report(.leftovers(await outcomes.reach(tasks)))
+            }
+        }
     }
 
     enum Report: Sendable {
         case total(Int)
         case page(WriteOutcome, [RecordFailure])
+        case leftovers([RecordKey: Outcomes.Result])
     }
 
     /// The number of records that a search without a filter finds. Only the progress bar needs it, so a search that fails

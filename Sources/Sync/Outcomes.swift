@@ -9,10 +9,13 @@ struct Outcomes: Sendable {
     let mirror: MirrorWriter
     let hubspot: HubSpotClient
     let catalog: PropertyCatalog
+    let callClass: CallClass
 
-    enum Result: Sendable {
+    enum Result: Sendable, Equatable {
         /// The mirror holds what HubSpot holds, at least as new as the event.
         case reached
+        /// The same, and the record is no longer live: deleted, merged away or erased.
+        case left
         /// HubSpot's answer was older than the event that asked for it.
         case stale
         /// HubSpot or MongoDB could not be asked; not before this time from now.
@@ -29,7 +32,7 @@ struct Outcomes: Sendable {
             let erasures = tasks.filter(\.wish.isErasure)
             for task in erasures {
                 try await mirror.erase(task.key, at: .now)
-                results[task.key] = .reached
+                results[task.key] = .left
             }
             let reads = tasks.filter { !$0.wish.isErasure }
             if !reads.isEmpty { results.merge(try await refresh(reads, type)) { $1 } }
@@ -58,10 +61,10 @@ struct Outcomes: Sendable {
     // MARK: Reading
 
     private func refresh(_ tasks: [RecordQueue.Task], _ type: RecordType) async throws -> [RecordKey: Result] {
-        let properties = try await catalog.names(of: type, as: .webhook)
+        let properties = try await catalog.names(of: type, as: callClass)
         let ids = tasks.map(\.key.id)
         var readAt = Timestamp.now
-        let live = try await hubspot.read(type, ids: ids, properties: properties, archived: false, as: .webhook)
+        let live = try await hubspot.read(type, ids: ids, properties: properties, archived: false, as: callClass)
         var broken = try await write(live.records, of: type, readAt: readAt)
         for failure in live.failures { if let id = failure.id { broken[id] = failure.message } }
         var found: [String: Record] = [:]
@@ -77,7 +80,7 @@ struct Outcomes: Sendable {
         var gone: Set<String> = []
         if !deleted.isEmpty {
             readAt = .now
-            let bin = try await hubspot.read(type, ids: deleted, properties: properties, archived: true, as: .webhook)
+            let bin = try await hubspot.read(type, ids: deleted, properties: properties, archived: true, as: callClass)
             broken.merge(try await write(bin.records.filter { deleted.contains($0.id) }, of: type, readAt: readAt)) { $1 }
             for failure in bin.failures { if let id = failure.id { broken[id] = failure.message } }
             archived = Set(bin.records.map(\.id))
@@ -100,7 +103,7 @@ struct Outcomes: Sendable {
                 results[task.key] = .stale
             } else {
                 if gone.contains(id) { surelyGone.append(id) }
-                results[task.key] = .reached
+                results[task.key] = .left
             }
         }
         try await mirror.archiveGone(surelyGone, of: type, at: readAt)
@@ -139,7 +142,7 @@ struct Outcomes: Sendable {
             return survivors
         }
         for id in missing where survivors[id] == nil {
-            if let record = try await hubspot.record(type, id: id, properties: [], archived: false, as: .webhook), record.id != id {
+            if let record = try await hubspot.record(type, id: id, properties: [], archived: false, as: callClass), record.id != id {
                 survivors[id] = record.id
             }
         }
@@ -150,7 +153,7 @@ struct Outcomes: Sendable {
         for other in RecordType.allCases {
             let ids = tasks.filter { $0.wish.associations.contains(other) }.map(\.key.id)
             guard !ids.isEmpty else { continue }
-            let found = try await hubspot.associations(from: type, to: other, ids: ids, as: .webhook)
+            let found = try await hubspot.associations(from: type, to: other, ids: ids, as: callClass)
             try await mirror.setAssociations(found, of: type, to: other)
             guard found.count == ids.count else { throw HubSpotError(.damaged, "HubSpot left out the associations of some records") }
         }

@@ -54,7 +54,7 @@ public actor Pool: Service {
     /// - Parameter owner: names this instance in the inbox; the same after a restart.
     public init(store: Store, hubspot: HubSpotClient, catalog: PropertyCatalog, concurrency: Int, owner: String, logger: Logger) {
         inbox = store.inbox
-        outcomes = Outcomes(mirror: store.writer, hubspot: hubspot, catalog: catalog)
+        outcomes = Outcomes(mirror: store.writer, hubspot: hubspot, catalog: catalog, callClass: .webhook)
         self.hubspot = hubspot
         self.concurrency = concurrency
         self.owner = owner
@@ -177,7 +177,7 @@ public actor Pool: Service {
         for task in batch {
             let outcome: RecordQueue.Outcome
             switch results[task.key] ?? .again(nil) {
-            case .reached: outcome = .done
+            case .reached, .left: outcome = .done
             case .stale where task.attempt < Pool.staleAttemptsMax:
                 outcome = .retry(at: now + backoff.delay(failures: task.attempt + 1, using: &random))
             case .stale: outcome = .done

@@ -31,6 +31,7 @@ public actor Runs: Service {
 
     private let store: RunStore
     private let sync: FullSync
+    private let incremental: IncrementalSync
     private let logger: Logger
     private var active: [String: Active] = [:]
     private var unsaved: [Run] = []
@@ -39,10 +40,11 @@ public actor Runs: Service {
     private let jobs: AsyncStream<Job>
     private let addJob: AsyncStream<Job>.Continuation
 
-    public init(store: RunStore, hubspot: HubSpotClient, mirror: MirrorWriter, catalog: PropertyCatalog, logger: Logger) {
-        self.store = store
+    public init(store: Store, hubspot: HubSpotClient, catalog: PropertyCatalog, logger: Logger) {
+        self.store = store.runs
         self.logger = logger
-        sync = FullSync(hubspot: hubspot, mirror: mirror, catalog: catalog)
+        sync = FullSync(hubspot: hubspot, mirror: store.writer, catalog: catalog, reader: store.mirror, watermarks: store.watermarks)
+        incremental = IncrementalSync(hubspot: hubspot, mirror: store.writer, catalog: catalog, reader: store.mirror, watermarks: store.watermarks)
         (jobs, addJob) = AsyncStream.makeStream()
     }
 
@@ -165,7 +167,10 @@ public actor Runs: Service {
             for type in job.scope.types {
                 group.addTask {
                     do {
-                        try await self.sync.run(type, limit: job.scope.limit) { await self.note($0, type, job.id) }
+                        switch job.scope.kind {
+                        case .full: try await self.sync.run(type, limit: job.scope.limit) { await self.note($0, type, job.id) }
+                        case .incremental: try await self.incremental.run(type) { await self.note($0, type, job.id) }
+                        }
                         return nil
                     } catch {
                         return await self.failure(of: error, type: type)
@@ -196,6 +201,17 @@ public actor Runs: Service {
             progress.errors += failures.count + outcome.failures.count
             for failure in failures { entry.run.note("\(type.rawValue) \(failure.id ?? "without id"): \(failure.message)") }
             for failure in outcome.failures { entry.run.note("\(type.rawValue) \(failure.id): \(failure.message)") }
+        case .leftovers(let results):
+            for (key, result) in results.sorted(by: { $0.key < $1.key }) {
+                switch result {
+                case .left: progress.archived += 1
+                case .reached, .stale: break
+                case .again: entry.run.note("\(type.rawValue) \(key.id): could not be asked for; the next sync asks again")
+                case .broken(let message):
+                    progress.errors += 1
+                    entry.run.note("\(type.rawValue) \(key.id): \(message)")
+                }
+            }
         }
         entry.run.byType[type] = progress
         entry.isDirty = true

@@ -26,7 +26,7 @@ func serve(_ settings: Settings) async throws {
     let driver = CurlDriver()
     let hubspot = HubSpotClient(settings: settings.hubspot, driver: driver, logger: logger)
     let catalog = PropertyCatalog(hubspot: hubspot)
-    let runs = Runs(store: store.runs, hubspot: hubspot, mirror: store.writer, catalog: catalog, logger: logger)
+    let runs = Runs(store: store, hubspot: hubspot, catalog: catalog, logger: logger)
     let pool = Pool(
         store: store, hubspot: hubspot, catalog: catalog, concurrency: settings.concurrency, owner: settings.instanceName, logger: logger)
     let account = AccountIdentity(hubspot: hubspot, logger: logger)
@@ -44,7 +44,9 @@ func serve(_ settings: Settings) async throws {
     var configuration = ServiceGroupConfiguration(
         // Stopped from the last to the first, one after the other: syncs end and tell those who wait for them, nothing new comes in,
         // then the pool gives back what it has in hand.
-        services: [store, StaleSweep(mirror: store.writer, staleAfter: settings.staleAfter, logger: logger), account, pool, web, runs],
+        services: [store, StaleSweep(mirror: store.writer, staleAfter: settings.staleAfter, logger: logger), account, pool, web,
+            runs, Scheduler(schedule: store.schedule, runs: runs, every: settings.intervals, logger: logger),
+        ],
         gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
     // The contract's 10 s, less the time to hang up.
     configuration.maximumGracefulShutdownDuration = .seconds(8)

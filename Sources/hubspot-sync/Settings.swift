@@ -31,6 +31,10 @@ struct Settings: Sendable {
     let logLevel: Logger.Level
     let logFormat: LogFormat
 
+    var intervals: [(scope: SyncScope, every: Duration)] {
+        [(SyncScope.incremental, incrementalInterval), (.all(), fullInterval)].compactMap { scope, every in every.map { (scope, $0) } }
+    }
+
     enum LogFormat: String { case text, json }
 
     /// - Throws: `SettingsError` for the first variable that is missing or bad.
