@@ -102,6 +102,19 @@ public struct MirrorWriter: Sendable {
         }
     }
 
+    /// Removes records that HubSpot knows neither as live nor in its recycle bin: they were deleted for good.
+    ///
+    /// No tombstone: should HubSpot have answered wrongly, the next sync brings them back.
+    ///
+    /// - Parameter now: when HubSpot was asked; a state that was read later stays as it is.
+    public func removeGone(_ ids: [String], of type: RecordType, at now: Timestamp) async throws {
+        guard !ids.isEmpty else { return }
+        _ = try await database.run { client in
+            try client.deleteMany(
+                ["_id": ["$in": .strings(ids)], "lastSyncedAt": ["$lte": .date(now.milliseconds)]], in: type.rawValue)
+        }
+    }
+
     /// Sets the associations of records to one type; records that the mirror does not have are passed over.
     public func setAssociations(_ ids: [String: [String]], of type: RecordType, to other: RecordType) async throws {
         guard !ids.isEmpty else { return }

@@ -106,7 +106,12 @@ struct Outcomes: Sendable {
                 results[task.key] = .left
             }
         }
-        try await mirror.archiveGone(surelyGone, of: type, at: readAt)
+        if type == .contacts {
+            // Only contacts can be deleted for privacy, and this is how it looks when the event was lost.
+            try await mirror.removeGone(surelyGone, of: type, at: readAt)
+        } else {
+            try await mirror.archiveGone(surelyGone, of: type, at: readAt)
+        }
         for (id, survivor) in survivors { try await mirror.absorb([id], into: RecordKey(type, survivor), at: readAt) }
         for task in tasks where found[task.key.id] != nil {
             let merged = task.wish.mergedIds.filter { found[$0] == nil }
