@@ -58,8 +58,7 @@ struct RecordRoutes {
                 for document in listing.documents { RecordJSON.write(document, properties: properties, to: &json) }
             }
             source.write(to: &json)
-            json.key("total")
-            json.integer(listing.total)
+            json.member("total", listing.total)
             json.key("paging")
             json.object { json in
                 guard let after = listing.after else { return }

@@ -7,8 +7,9 @@ extension JSONWriter {
         if let value { plain { value.appendISO8601(to: &$0) } } else { null() }
     }
 
-    mutating func integer(_ value: Int?) {
-        if let value { integer(value) } else { null() }
+    mutating func member(_ name: String, _ value: Timestamp?) {
+        key(name)
+        timestamp(value)
     }
 }
 
@@ -22,39 +23,26 @@ extension Run {
         json.object { json in
             writeResultFields(to: &json)
             if let failureCode {
-                json.key("error")
-                json.string(errorMessages.first ?? failureCode.sentence)
-                json.key("code")
-                json.string(failureCode.rawValue)
+                json.member("error", errorMessages.first ?? failureCode.sentence)
+                json.member("code", failureCode.rawValue)
             }
         }
     }
 
     private func writeResultFields(to json: inout JSONWriter) {
         let sum = sum
-        json.key("success")
-        json.bool(failureCode == nil)
-        json.key("synced")
-        json.integer(sum.synced)
-        json.key("updated")
-        json.integer(sum.updated)
-        json.key("errors")
-        json.integer(sum.errors)
-        json.key("errorMessages")
-        json.array { json in for message in errorMessages { json.string(message) } }
-        json.key("unchanged")
-        json.integer(sum.unchanged)
-        json.key("archived")
-        json.integer(sum.archived)
-        json.key("runId")
-        json.string(id)
-        json.key("durationMs")
-        json.integer(durationMs)
-        json.key("byType")
-        json.object { json in
+        json.member("success", failureCode == nil)
+        json.member("synced", sum.synced)
+        json.member("updated", sum.updated)
+        json.member("errors", sum.errors)
+        json.array("errorMessages") { json in for message in errorMessages { json.string(message) } }
+        json.member("unchanged", sum.unchanged)
+        json.member("archived", sum.archived)
+        json.member("runId", id)
+        json.member("durationMs", durationMs)
+        json.object("byType") { json in
             for (type, progress) in byType.sorted(by: { $0.key < $1.key }) {
-                json.key(type.rawValue)
-                json.object { json in progress.writeCounts(to: &json) }
+                json.object(type.rawValue) { json in progress.writeCounts(to: &json) }
             }
         }
     }
@@ -63,32 +51,20 @@ extension Run {
     func write(to json: inout JSONWriter) {
         let pace = pace
         json.object { json in
-            json.key("id")
-            json.string(id)
-            json.key("scope")
-            json.string(scope.name)
-            json.key("limit")
-            json.integer(scope.limit)
-            json.key("state")
-            json.string(state.rawValue)
-            json.key("startedAt")
-            json.timestamp(startedAt)
-            json.key("finishedAt")
-            json.timestamp(finishedAt)
-            json.key("processed")
-            json.integer(sum.processed)
-            json.key("total")
-            json.integer(sum.total)
+            json.member("id", id)
+            json.member("scope", scope.name)
+            json.member("limit", scope.limit)
+            json.member("state", state.rawValue)
+            json.member("startedAt", startedAt)
+            json.member("finishedAt", finishedAt)
+            json.member("processed", sum.processed)
+            json.member("total", sum.total)
             writePace(pace, to: &json)
-            json.key("byType")
-            json.object { json in
+            json.object("byType") { json in
                 for (type, progress) in byType.sorted(by: { $0.key < $1.key }) {
-                    json.key(type.rawValue)
-                    json.object { json in
-                        json.key("processed")
-                        json.integer(progress.processed)
-                        json.key("total")
-                        json.integer(progress.total)
+                    json.object(type.rawValue) { json in
+                        json.member("processed", progress.processed)
+                        json.member("total", progress.total)
                         writePace(
                             Pace(processed: progress.processed, total: progress.total, elapsed: (finishedAt ?? .now) - startedAt),
                             to: &json)
@@ -102,25 +78,18 @@ extension Run {
     }
 
     private func writePace(_ pace: Pace, to json: inout JSONWriter) {
-        json.key("ratePerSecond")
-        json.double((pace.perSecond * 10).rounded() / 10)
-        json.key("etaMs")
-        json.integer(isFinished ? nil : pace.remaining.map { Int($0.milliseconds) })
+        json.member("ratePerSecond", (pace.perSecond * 10).rounded() / 10)
+        json.member("etaMs", isFinished ? nil : pace.remaining.map { Int($0.milliseconds) })
     }
 }
 
 extension TypeProgress {
     fileprivate func writeCounts(to json: inout JSONWriter) {
-        json.key("synced")
-        json.integer(synced)
-        json.key("updated")
-        json.integer(updated)
-        json.key("errors")
-        json.integer(errors)
-        json.key("unchanged")
-        json.integer(unchanged)
-        json.key("archived")
-        json.integer(archived)
+        json.member("synced", synced)
+        json.member("updated", updated)
+        json.member("errors", errors)
+        json.member("unchanged", unchanged)
+        json.member("archived", archived)
     }
 }
 

@@ -33,44 +33,27 @@ struct StatusRoutes {
             }
             return Response.json { $0.object { json in
                 for type in RecordType.allCases {
-                    json.key(type.rawValue)
-                    json.object { json in StatusRoutes.write(counts?[type], to: &json) }
+                    json.object(type.rawValue) { json in StatusRoutes.write(counts?[type], to: &json) }
                 }
-                json.key("tasks")
-                json.object { json in
-                    json.key("queued")
-                    json.integer(tasks.queued)
-                    json.key("inFlight")
-                    json.integer(tasks.inFlight)
-                    json.key("retrying")
-                    json.integer(tasks.retrying)
-                    json.key("failed")
-                    json.integer(counts.map { $0.values.reduce(0) { $0 + $1.error } })
-                    json.key("oldestAgeMs")
-                    json.integer(tasks.oldest.map { Int(max(0, (Timestamp.now - $0).milliseconds)) })
+                json.object("tasks") { json in
+                    json.member("queued", tasks.queued)
+                    json.member("inFlight", tasks.inFlight)
+                    json.member("retrying", tasks.retrying)
+                    json.member("failed", counts.map { $0.values.reduce(0) { $0 + $1.error } })
+                    json.member("oldestAgeMs", tasks.oldest.map { Int(max(0, (Timestamp.now - $0).milliseconds)) })
                 }
-                json.key("webhooks")
-                json.object { json in
-                    json.key("received")
-                    json.integer(received.received)
-                    json.key("rejected")
-                    json.integer(received.rejected)
-                    json.key("lastReceivedAt")
-                    json.timestamp(received.lastReceivedAt)
-                    json.key("lagMs")
-                    json.object { json in
-                        json.key("p50")
-                        json.integer(tasks.lagP50Ms.map { Int($0) })
-                        json.key("p99")
-                        json.integer(tasks.lagP99Ms.map { Int($0) })
+                json.object("webhooks") { json in
+                    json.member("received", received.received)
+                    json.member("rejected", received.rejected)
+                    json.member("lastReceivedAt", received.lastReceivedAt)
+                    json.object("lagMs") { json in
+                        json.member("p50", tasks.lagP50Ms.map { Int($0) })
+                        json.member("p99", tasks.lagP99Ms.map { Int($0) })
                     }
                 }
-                json.key("runs")
-                json.object { json in
-                    json.key("active")
-                    json.array { json in for run in running { run.write(to: &json) } }
-                    json.key("last")
-                    json.object { json in
+                json.object("runs") { json in
+                    json.array("active") { json in for run in running { run.write(to: &json) } }
+                    json.object("last") { json in
                         var seen: Set<String> = []
                         for run in latest where run.isFinished && seen.insert(run.scope.name).inserted {
                             json.key(run.scope.name)
@@ -78,41 +61,27 @@ struct StatusRoutes {
                         }
                     }
                 }
-                json.key("hubspot")
-                json.object { json in
-                    json.key("reachable")
-                    json.bool(reachable)
-                    json.key("rateLimit")
-                    json.object { json in
-                        json.key("limit")
-                        json.integer(budget.limit.calls)
-                        json.key("intervalMs")
-                        json.integer(budget.limit.interval.milliseconds)
-                        json.key("remaining")
-                        json.integer(budget.remaining)
+                json.object("hubspot") { json in
+                    json.member("reachable", reachable)
+                    json.object("rateLimit") { json in
+                        json.member("limit", budget.limit.calls)
+                        json.member("intervalMs", budget.limit.interval.milliseconds)
+                        json.member("remaining", budget.remaining)
                     }
                 }
-                json.key("mongodb")
-                json.object { json in
-                    json.key("reachable")
-                    json.bool(counts != nil)
+                json.object("mongodb") { json in
+                    json.member("reachable", counts != nil)
                 }
             } }
         }
     }
 
     private static func write(_ counts: MirrorCounts?, to json: inout JSONWriter) {
-        json.key("total")
-        json.integer(counts?.total)
-        json.key("synced")
-        json.integer(counts?.synced)
-        json.key("pending")
-        json.integer(counts?.pending)
-        json.key("error")
-        json.integer(counts?.error)
-        json.key("archived")
-        json.integer(counts?.archived)
-        json.key("lastSyncedAt")
-        json.timestamp(counts?.lastSyncedAt)
+        json.member("total", counts?.total)
+        json.member("synced", counts?.synced)
+        json.member("pending", counts?.pending)
+        json.member("error", counts?.error)
+        json.member("archived", counts?.archived)
+        json.member("lastSyncedAt", counts?.lastSyncedAt)
     }
 }

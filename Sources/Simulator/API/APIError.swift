@@ -153,21 +153,6 @@ extension JSONWriter {
         }
     }
 
-    mutating func member(_ name: String, _ value: String?) {
-        key(name)
-        string(value)
-    }
-
-    mutating func member(_ name: String, _ value: some BinaryInteger) {
-        key(name)
-        integer(value)
-    }
-
-    mutating func member(_ name: String, _ value: Bool) {
-        key(name)
-        bool(value)
-    }
-
     mutating func member(_ name: String, instant: Int64) {
         key(name)
         plain { Instant.append(instant, to: &$0) }

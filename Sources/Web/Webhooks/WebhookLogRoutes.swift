@@ -25,15 +25,11 @@ struct WebhookLogRoutes {
             query.before = request.text("after")
             let deliveries = try await inbox.deliveries(query)
             return Response.json { $0.object { json in
-                json.key("webhooks")
-                json.array { json in for delivery in deliveries { delivery.write(to: &json) } }
-                json.key("paging")
-                json.object { json in
+                json.array("webhooks") { json in for delivery in deliveries { delivery.write(to: &json) } }
+                json.object("paging") { json in
                     guard deliveries.count == query.limit, let last = deliveries.last else { return }
-                    json.key("next")
-                    json.object { json in
-                        json.key("after")
-                        json.string(last.id)
+                    json.object("next") { json in
+                        json.member("after", last.id)
                     }
                 }
             } }
@@ -57,22 +53,17 @@ struct WebhookLogRoutes {
             await pool.refresh(keys)
             await pool.lookIntoInbox()
             return Response.json(.accepted) { $0.object { json in
-                json.key("success")
-                json.bool(true)
-                json.key("records")
-                json.integer(keys.count)
-                json.key("deliveries")
-                json.integer(deliveries)
+                json.member("success", true)
+                json.member("records", keys.count)
+                json.member("deliveries", deliveries)
             } }
         }
     }
 
     private static func write(_ name: String, _ count: Int, to json: inout JSONWriter) {
         json.object { json in
-            json.key("success")
-            json.bool(true)
-            json.key(name)
-            json.integer(count)
+            json.member("success", true)
+            json.member(name, count)
         }
     }
 }
@@ -80,20 +71,13 @@ struct WebhookLogRoutes {
 extension Delivery {
     fileprivate func write(to json: inout JSONWriter) {
         json.object { json in
-            json.key("id")
-            json.string(id)
-            json.key("receivedAt")
-            json.timestamp(receivedAt)
-            json.key("signature")
-            json.string(signature)
-            json.key("state")
-            json.string(state.rawValue)
-            json.key("finishedAt")
-            json.timestamp(finishedAt)
-            json.key("failed")
-            json.array { json in for key in failed { json.string(key.description) } }
-            json.key("events")
-            json.array { json in for event in events { event.write(to: &json) } }
+            json.member("id", id)
+            json.member("receivedAt", receivedAt)
+            json.member("signature", signature)
+            json.member("state", state.rawValue)
+            json.member("finishedAt", finishedAt)
+            json.array("failed") { json in for key in failed { json.string(key.description) } }
+            json.array("events") { json in for event in events { event.write(to: &json) } }
         }
     }
 }
@@ -101,39 +85,28 @@ extension Delivery {
 extension WebhookEvent {
     fileprivate func write(to json: inout JSONWriter) {
         json.object { json in
-            json.key("subscriptionType")
-            json.string(subscriptionType)
-            json.key("type")
-            json.string(type?.rawValue)
-            json.key("objectId")
-            json.string(objectId)
-            json.key("occurredAt")
-            json.timestamp(occurredAt)
+            json.member("subscriptionType", subscriptionType)
+            json.member("type", type?.rawValue)
+            json.member("objectId", objectId)
+            json.member("occurredAt", occurredAt)
             if let eventId {
-                json.key("eventId")
-                json.integer(eventId)
+                json.member("eventId", eventId)
             }
             if let attemptNumber {
-                json.key("attemptNumber")
-                json.integer(attemptNumber)
+                json.member("attemptNumber", attemptNumber)
             }
             if let propertyName {
-                json.key("propertyName")
-                json.string(propertyName)
+                json.member("propertyName", propertyName)
             }
             if !mergedIds.isEmpty {
-                json.key("mergedObjectIds")
-                json.array { json in for id in mergedIds { json.string(id) } }
+                json.array("mergedObjectIds") { json in for id in mergedIds { json.string(id) } }
             }
             if let newId {
-                json.key("newObjectId")
-                json.string(newId)
+                json.member("newObjectId", newId)
             }
             if let from, let to {
-                json.key("from")
-                json.string(from.description)
-                json.key("to")
-                json.string(to.description)
+                json.member("from", from.description)
+                json.member("to", to.description)
             }
         }
     }

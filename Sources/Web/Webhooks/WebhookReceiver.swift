@@ -94,10 +94,8 @@ struct WebhookReceiver {
         if !events.isEmpty { try await store(Delivery(id: DeliveryID.make(at: receivedAt), receivedAt: receivedAt, signature: version.rawValue, events: events), context) }
         counters.received(events: events.count, at: receivedAt)
         return Response.json { $0.object { json in
-            json.key("success")
-            json.bool(true)
-            json.key("events")
-            json.integer(events.count)
+            json.member("success", true)
+            json.member("events", events.count)
         } }
     }
 
