@@ -118,13 +118,23 @@ public struct MirrorWriter: Sendable {
     /// Sets the associations of records to one type; records that the mirror does not have are passed over.
     public func setAssociations(_ ids: [String: [String]], of type: RecordType, to other: RecordType) async throws {
         guard !ids.isEmpty else { return }
-        let writes = ids.sorted { $0.key < $1.key }.map { id, others in
+        let field = "associations.\(other.rawValue)"
+        // What is equal already is matched by nothing, which costs a look and no write.
+        var writes = ids.filter { !$0.value.isEmpty }.sorted { $0.key < $1.key }.map { id, others in
             MongoWrite.updateOne(
-                ["_id": .string(id)],
-                update: ["$set": .document(BSONDocument([("associations.\(other.rawValue)", .strings(others))]))])
+                BSONDocument([("_id", .string(id)), (field, ["$ne": .strings(others)])]),
+                update: ["$set": .document(BSONDocument([(field, .strings(others))]))])
         }
+        let without = ids.filter(\.value.isEmpty).map(\.key).sorted()
+        if !without.isEmpty {
+            writes.append(
+                .updateMany(
+                    BSONDocument([("_id", ["$in": .strings(without)]), (field, ["$ne": BSONValue.array([])])]),
+                    update: ["$set": .document(BSONDocument([(field, .array([]))]))]))
+        }
+        let all = writes
         try await database.run { client in
-            if let failure = try client.bulk(writes, in: type.rawValue).failures.first { throw failure.error }
+            if let failure = try client.bulk(all, in: type.rawValue).failures.first { throw failure.error }
         }
     }
 

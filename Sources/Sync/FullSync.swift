@@ -31,6 +31,7 @@ struct FullSync: Sendable {
             var after: String?
             var left = limit ?? .max
             var inHand = 0
+            var unrelated: [String] = []
             repeat {
                 try Task.checkCancellation()
                 // Before the call: the page is at least as new as this.
@@ -41,12 +42,22 @@ struct FullSync: Sendable {
                     try await writes.next()
                     inHand -= 1
                 }
+                unrelated += page.records.map(\.id)
+                left -= page.records.count + page.failures.count
+                let isLast = page.after == nil || left <= 0
+                let toRelate = isLast || unrelated.count >= HubSpotClient.associationsMax ? unrelated : []
+                if !toRelate.isEmpty {
+                    unrelated = []
+                    // Their records have to be there, all of them.
+                    try await writes.waitForAll()
+                    inHand = 0
+                }
                 writes.addTask {
                     let outcome = try await mirror.writePatiently(page.records, of: type, readAt: readAt)
                     await report(.page(outcome, page.failures))
+                    await relate(toRelate, of: type, report: report)
                 }
                 inHand += 1
-                left -= page.records.count + page.failures.count
                 after = page.after
             } while after != nil && left > 0
             try await writes.waitForAll()
@@ -55,6 +66,18 @@ struct FullSync: Sendable {
         guard limit == nil else { return }
         try await settleLeftovers(of: type, since: startedAt, report: report)
         try await watermarks.advance(type, to: startedAt)
+    }
+
+    /// Reads the associations of records that are in the mirror. The records themselves are right without them, so a failure (a
+    /// missing scope for the other type, say) is told and does not end the walk.
+    private func relate(_ ids: [String], of type: RecordType, report: @escaping @Sendable (Report) async -> Void) async {
+        do {
+            try await Associations(mirror: mirror, hubspot: hubspot).refresh(ids, of: type, as: .full)
+        } catch where !Task.isCancelled {
+            await report(.trouble("associations of \(ids.count) \(type.rawValue) could not be read: \(error)"))
+        } catch {
+            // The walk itself notices that it is cancelled.
+        }
     }
 
     /// Finds out what became of live records that the list no longer holds. Each is asked for by its id: a list that was cut short
@@ -78,6 +101,8 @@ struct FullSync: Sendable {
     enum Report: Sendable {
         case total(Int)
         case page(WriteOutcome, [RecordFailure])
+        /// Something beside the records went wrong.
+        case trouble(String)
         case leftovers([RecordKey: Outcomes.Result])
     }
 

@@ -155,12 +155,10 @@ struct Outcomes: Sendable {
     }
 
     private func refreshAssociations(of tasks: [RecordQueue.Task], _ type: RecordType) async throws {
+        let associations = Associations(mirror: mirror, hubspot: hubspot)
         for other in RecordType.allCases {
             let ids = tasks.filter { $0.wish.associations.contains(other) }.map(\.key.id)
-            guard !ids.isEmpty else { continue }
-            let found = try await hubspot.associations(from: type, to: other, ids: ids, as: callClass)
-            try await mirror.setAssociations(found, of: type, to: other)
-            guard found.count == ids.count else { throw HubSpotError(.damaged, "HubSpot left out the associations of some records") }
+            try await associations.refresh(ids, of: type, to: [other], as: callClass)
         }
     }
 }

@@ -201,6 +201,7 @@ public actor Runs: Service {
             progress.errors += failures.count + outcome.failures.count
             for failure in failures { entry.run.note("\(type.rawValue) \(failure.id ?? "without id"): \(failure.message)") }
             for failure in outcome.failures { entry.run.note("\(type.rawValue) \(failure.id): \(failure.message)") }
+        case .trouble(let message): entry.run.note(message)
         case .leftovers(let results):
             for (key, result) in results.sorted(by: { $0.key < $1.key }) {
                 switch result {
