@@ -122,15 +122,13 @@ public struct MirrorWriter: Sendable {
         // What is equal already is matched by nothing, which costs a look and no write.
         var writes = ids.filter { !$0.value.isEmpty }.sorted { $0.key < $1.key }.map { id, others in
             MongoWrite.updateOne(
-                BSONDocument([("_id", .string(id)), (field, ["$ne": .strings(others)])]),
-                update: ["$set": .document(BSONDocument([(field, .strings(others))]))])
+                ["_id": .string(id), field: ["$ne": .strings(others)]], update: ["$set": [field: .strings(others)]])
         }
         let without = ids.filter(\.value.isEmpty).map(\.key).sorted()
         if !without.isEmpty {
-            writes.append(
-                .updateMany(
-                    BSONDocument([("_id", ["$in": .strings(without)]), (field, ["$ne": BSONValue.array([])])]),
-                    update: ["$set": .document(BSONDocument([(field, .array([]))]))]))
+            let hasSome: BSONDocument = ["_id": ["$in": .strings(without)], field: ["$ne": []]]
+            let none: BSONDocument = [field: []]
+            writes.append(.updateMany(hasSome, update: ["$set": .document(none)]))
         }
         let all = writes
         try await database.run { client in
