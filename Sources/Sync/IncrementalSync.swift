@@ -25,12 +25,9 @@ struct IncrementalSync: Sendable {
         let properties = try await catalog.names(of: type, isFresh: true, as: .incremental)
         var position = watermark - IncrementalSync.overlap
         var after: String?
-        var isFirst = true
         while true {
             try Task.checkCancellation()
             let page = try await hubspot.search(type, query(type, from: position, after: after), as: .incremental)
-            if isFirst { await report(.total(page.total)) }
-            isFirst = false
             try await refresh(page, type, properties, report)
             guard let next = page.after else { break }
             guard Int(next).map({ $0 >= SearchQuery.hitsMax }) ?? false else {

@@ -37,6 +37,10 @@ struct Outcomes: Sendable {
             let reads = tasks.filter { !$0.wish.isErasure }
             if !reads.isEmpty { results.merge(try await refresh(reads, type)) { $1 } }
             return results
+        } catch let error as HubSpotError where error.kind == .rejected && tasks.count > 1 {
+            // One id that HubSpot chokes on must not take the others with it.
+            let half = tasks.count / 2
+            return await reach(Array(tasks[..<half])).merging(await reach(Array(tasks[half...]))) { $1 }
         } catch {
             return Dictionary(uniqueKeysWithValues: tasks.map { ($0.key, Outcomes.result(of: error)) })
         }

@@ -7,8 +7,10 @@ enum RecordJSON {
     static func write(_ document: BSONDocument, properties: Set<String>?, to json: inout JSONWriter) {
         json.beginObject()
         for element in document.elements {
-            // `_id` is `hubspotId` again, and other names with an underscore are some library's own.
-            guard element.key.bytes.first != UInt8(ascii: "_"), !element.key.matches("contentHash") else { continue }
+            // `_id` is `hubspotId` again, and other names with an underscore are some library's own. Associations are read from MongoDB:
+            // live reads have none, and the shape is one.
+            guard element.key.bytes.first != UInt8(ascii: "_"), !element.key.matches("contentHash"), !element.key.matches("associations")
+            else { continue }
             if element.key.matches("properties") {
                 json.key(element.key)
                 json.beginObject()
