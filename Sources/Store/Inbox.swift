@@ -33,15 +33,23 @@ public struct Inbox: Sendable {
 
     // MARK: Receiving
 
-    /// Stores deliveries in one write, majority and journaled, leased to `owner`.
+    /// Stores deliveries in one write, majority and journaled.
     ///
+    /// - Parameter owner: who works on those with a lease. One without a lease is nobody's, for any instance to take up.
     /// - Throws: `MongoError` when not all of them are known to be durable. One that was stored all the same is worked on when its
     ///   lease ends; HubSpot sends it again too, and repeating is harmless.
-    public func append(_ deliveries: [Delivery], owner: String, leaseUntil: Timestamp) async throws {
-        let documents = deliveries.map { $0.document(owner: owner, leaseUntil: leaseUntil, expireAt: $0.receivedAt + retention) }
+    public func append(_ deliveries: [(delivery: Delivery, leaseUntil: Timestamp?)], owner: String) async throws {
+        let documents = deliveries.map { delivery, leaseUntil in
+            delivery.document(
+                owner: leaseUntil == nil ? Inbox.nobody : owner, leaseUntil: leaseUntil ?? Inbox.noLease,
+                expireAt: delivery.receivedAt + retention)
+        }
         let outcome = try await database.run { try $0.insert(documents, into: Inbox.collection) }
         if let failure = outcome.failures.first { throw failure.error }
     }
+
+    private static let nobody = ""
+    private static let noLease = Timestamp(milliseconds: 0)
 
     // MARK: Working
 
@@ -71,7 +79,7 @@ public struct Inbox: Sendable {
     public func renew(owner: String, leaseUntil: Timestamp) async throws { try await lease(of: owner, until: leaseUntil) }
 
     /// Gives this instance's unfinished deliveries back: at a stop, and at a start for what an earlier life left behind.
-    public func release(owner: String) async throws { try await lease(of: owner, until: Timestamp(milliseconds: 0)) }
+    public func release(owner: String) async throws { try await lease(of: owner, until: Inbox.noLease) }
 
     private func lease(of owner: String, until: Timestamp) async throws {
         _ = try await database.run {
@@ -119,7 +127,10 @@ public struct Inbox: Sendable {
             try $0.updateMany(
                 BSONDocument(filter),
                 update: [
-                    "$set": ["state": .string(Delivery.State.pending.rawValue), "leaseUntil": .date(0), "failed": [], "finishedAt": nil]
+                    "$set": [
+                        "state": .string(Delivery.State.pending.rawValue), "owner": .string(Inbox.nobody),
+                        "leaseUntil": .date(Inbox.noLease.milliseconds), "failed": [], "finishedAt": nil,
+                    ]
                 ], in: Inbox.collection)
         }
     }

@@ -12,7 +12,7 @@ public actor InboxWriter {
 
     private struct Waiting {
         let delivery: Delivery
-        let leaseUntil: Timestamp
+        let leaseUntil: Timestamp?
         let continuation: CheckedContinuation<(any Error)?, Never>
     }
 
@@ -31,9 +31,9 @@ public actor InboxWriter {
 
     /// Returns once the delivery is durable: majority, journaled.
     ///
-    /// - Parameter leaseUntil: how long nobody else may work on it.
+    /// - Parameter leaseUntil: how long nobody else may work on it; nil leaves it to whoever has room.
     /// - Throws: `MongoError` when it is not known to be durable; `FullError`.
-    public func append(_ delivery: Delivery, leaseUntil: Timestamp) async throws {
+    public func append(_ delivery: Delivery, leaseUntil: Timestamp?) async throws {
         guard waiting.count < InboxWriter.waitingMax else { throw FullError() }
         let error = await withCheckedContinuation { continuation in
             waiting.append(Waiting(delivery: delivery, leaseUntil: leaseUntil, continuation: continuation))
@@ -52,9 +52,7 @@ public actor InboxWriter {
             waiting.removeFirst(batch.count)
             var failure: (any Error)?
             do {
-                // One lease for the batch: the earliest, so that none is held longer than its receiver wanted.
-                let leaseUntil = batch.map(\.leaseUntil).min() ?? .now
-                try await inbox.append(batch.map(\.delivery), owner: owner, leaseUntil: leaseUntil)
+                try await inbox.append(batch.map { ($0.delivery, $0.leaseUntil) }, owner: owner)
             } catch {
                 failure = error
             }

@@ -103,7 +103,7 @@ struct WebhookReceiver {
         // Without room here it belongs to nobody, so that an instance with room takes it up.
         let hasRoom = await pool.hasRoom
         do {
-            try await writer.append(delivery, leaseUntil: hasRoom ? delivery.receivedAt + Pool.lease : delivery.receivedAt)
+            try await writer.append(delivery, leaseUntil: hasRoom ? delivery.receivedAt + Pool.lease : nil)
         } catch {
             context.logger.warning("A webhook could not be stored; HubSpot will send it again", metadata: ["error": "\(error)"])
             throw reject(
