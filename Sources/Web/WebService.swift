@@ -53,6 +53,7 @@ public struct WebService: Service {
         router.add(middleware: ErrorAnswers())
         HealthRoutes(store: store).add(to: router)
         MetricsRoute(metrics: metrics).add(to: router)
+        OpenAPI.addRoute(to: router)
         LoginRoutes(authentication: authentication).add(to: router)
         try AdminPages(authentication: authentication, mirror: store.mirror, runs: runs).add(to: router)
         let admin = router.group("/api/admin/hubspot").add(middleware: RequireLogin(authentication: authentication))
