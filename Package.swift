@@ -74,7 +74,8 @@ let package = Package(
             ],
             swiftSettings: settings),
         .target(
-            name: "TestSupport", dependencies: ["Model", "Bytes", "Mongo", "Store", "Curl", "HubSpot", "Simulator", logging],
+            name: "TestSupport",
+            dependencies: ["Model", "Bytes", "Rules", "Mongo", "Store", "Curl", "HubSpot", "Sync", "Simulator", logging, lifecycle],
             path: "Tests/TestSupport", swiftSettings: settings + [.unsafeFlags(["-O"])]),  // it compares whole mirrors
         .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: settings),
         .testTarget(name: "BytesTests", dependencies: ["Bytes", "CMongo", "TestSupport"], swiftSettings: settings),
@@ -88,9 +89,14 @@ let package = Package(
             name: "HubSpotTests", dependencies: ["HubSpot", "Model", "Bytes", "Rules", "Curl", "Simulator", "TestSupport"],
             swiftSettings: settings),
         .testTarget(
-            name: "SyncTests", dependencies: ["Sync", "Store", "HubSpot", "Simulator", "TestSupport"], swiftSettings: settings),
+            name: "SyncTests",
+            dependencies: [
+                "Sync", "Store", "HubSpot", "Simulator", "TestSupport", "Model", "Bytes", "Rules", "Mongo", logging, lifecycle,
+            ], swiftSettings: settings),
         .testTarget(
-            name: "WebTests", dependencies: ["Web", "Sync", "Store", "HubSpot", "Simulator", "Curl", "TestSupport", metrics],
+            name: "WebTests", dependencies: [
+                "Web", "Sync", "Store", "HubSpot", "Simulator", "Curl", "TestSupport", "Model", "Bytes", "Mongo", httpTypes, metrics, lifecycle,
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "SimulatorTests", dependencies: ["Simulator", "Model", "Signature", "TestSupport", logging, nioLocks],

@@ -11,10 +11,19 @@ public struct RunStore: Sendable {
 
     let database: MongoDatabase
 
-    /// Adds the run, or replaces what was saved of it before.
+    /// Adds the run, or replaces what was saved of it before. A run that has ended never runs again: progress that was sent before its
+    /// end and arrives after it is dropped.
     public func save(_ run: Run) async throws {
         let document = run.document
-        try await database.run { try $0.replaceOne(["_id": .string(run.id)], with: document, upsert: true, in: RunStore.collection) }
+        var filter: [(String, BSONValue)] = [("_id", .string(run.id))]
+        if !run.isFinished { filter.append(("state", .string(Run.State.running.rawValue))) }
+        do {
+            try await database.run { [filter] in
+                try $0.replaceOne(BSONDocument(filter), with: document, upsert: true, in: RunStore.collection)
+            }
+        } catch let error as MongoError where error.kind == .duplicateKey && !run.isFinished {
+            // It is there and has ended.
+        }
     }
 
     public func load(_ id: String) async throws -> Run? {

@@ -53,7 +53,10 @@ public struct LiveRecords: Sendable {
         var after = cursor?.after
         var total = 0
         repeat {
-            let found = try await hubspot.search(query.type, search(query, limit: query.limit - documents.count, after: after), as: .live)
+            // HubSpot refuses a page that would reach beyond its cap.
+            let reachable = SearchQuery.hitsMax - (after.flatMap { Int($0) } ?? 0)
+            let limit = min(query.limit - documents.count, reachable)
+            let found = try await hubspot.search(query.type, search(query, limit: limit, after: after), as: .live)
             total = found.total
             after = found.after.flatMap { Int($0).map { $0 < SearchQuery.hitsMax } ?? true ? $0 : nil }
             documents += try await read(found.records.map(\.id), query.type, properties)
@@ -79,9 +82,16 @@ public struct LiveRecords: Sendable {
         var documents: [BSONDocument] = []
         var after = cursor?.after
         repeat {
-            let page = try await hubspot.page(
-                of: query.type, after: after, limit: min(100, query.limit - documents.count), properties: properties, archived: true,
-                as: .live)
+            let page: RecordPage
+            do throws(HubSpotError) {
+                page = try await hubspot.page(
+                    of: query.type, after: after, limit: min(100, query.limit - documents.count), properties: properties, archived: true,
+                    as: .live)
+            } catch {
+                // What else could be wrong in this request is not the caller's.
+                if case .rejected = error.kind, cursor != nil { throw QueryError.badCursor }
+                throw error
+            }
             documents += page.records.map { $0.mirrorDocument(at: .now) }
             after = page.after
         } while documents.count < query.limit && after != nil
@@ -106,7 +116,7 @@ public struct LiveRecords: Sendable {
 
     private func property(of sort: MirrorSort, _ type: RecordType) -> String {
         switch sort.name {
-        case "createdAt": type == .contacts ? "createdate" : "hs_createdate"
+        case "createdAt": "createdate"
         case "hubspotId": "hs_object_id"
         // All of them are synced now: the newest change stands in for the latest sync.
         case "updatedAt", "lastSyncedAt": type.modifiedProperty
@@ -126,8 +136,13 @@ public struct LiveRecords: Sendable {
             guard let bytes = Base64.url.decode(text.utf8) else { throw .badCursor }
             let parts = String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
             guard parts.count == 4, parts[0] == Cursor.mark else { throw .foreignCursor }
-            guard parts[1] == query.sort.text, parts[2] == "\(query.archived)" else { throw .badCursor }
+            guard parts[1] == query.sort.text, parts[2] == "\(query.archived)", Cursor.isUsable(parts[3], query) else { throw .badCursor }
             after = parts[3]
+        }
+
+        /// A search counts hits; what the list of archived records ends a page with is HubSpot's own business.
+        private static func isUsable(_ after: String, _ query: MirrorQuery) -> Bool {
+            query.archived || Int(after).map { (0..<SearchQuery.hitsMax).contains($0) } ?? false
         }
 
         func encoded(for query: MirrorQuery) -> String {

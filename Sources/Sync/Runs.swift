@@ -17,9 +17,9 @@ public actor Runs: Service {
 
     private struct Active {
         var run: Run
-        var isDirty = true
+        var isCancelled = false
         let cancel: AsyncStream<Void>.Continuation
-        var waiters: [CheckedContinuation<Run, Never>] = []
+        var waiters: [Int: CheckedContinuation<Run, any Error>] = [:]
         var watchers: [Int: AsyncStream<Run>.Continuation] = [:]
     }
 
@@ -35,7 +35,8 @@ public actor Runs: Service {
     private let logger: Logger
     private var active: [String: Active] = [:]
     private var unsaved: [Run] = []
-    private var watcherCount = 0
+    /// Of those who wait or watch, so that each can be told apart.
+    private var listenerCount = 0
     private var isStopping = false
     private let jobs: AsyncStream<Job>
     private let addJob: AsyncStream<Job>.Continuation
@@ -50,9 +51,9 @@ public actor Runs: Service {
 
     // MARK: Asking
 
-    /// Starts a sync of `scope`, or joins the one that is running.
+    /// Starts a sync of `scope`, or joins the one that is running. One that was asked to stop is not joined.
     public func start(_ scope: SyncScope) throws(StoppedError) -> Run {
-        if let running = active.values.first(where: { $0.run.scope == scope }) { return running.run }
+        if let running = active.values.first(where: { $0.run.scope == scope && !$0.isCancelled }) { return running.run }
         guard !isStopping else { throw StoppedError() }
         let now = Timestamp.now
         let run = Run(id: Runs.id(at: now), scope: scope, startedAt: now)
@@ -63,9 +64,25 @@ public actor Runs: Service {
     }
 
     /// The run as it stands when it has finished; nil for an unknown id.
+    ///
+    /// - Throws: `CancellationError` when the caller is cancelled; the run goes on.
     public func finished(_ id: String) async throws -> Run? {
         guard active[id] != nil else { return try await run(id) }
-        return await withCheckedContinuation { active[id]?.waiters.append($0) }
+        listenerCount += 1
+        let waiter = listenerCount
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                if Task.isCancelled { return continuation.resume(throwing: CancellationError()) }
+                active[id]?.waiters[waiter] = continuation
+            }
+        } onCancel: {
+            // The handler cannot wait for the actor.
+            Task { await self.giveUp(waiter, on: id) }
+        }
+    }
+
+    private func giveUp(_ waiter: Int, on id: String) {
+        active[id]?.waiters.removeValue(forKey: waiter)?.resume(throwing: CancellationError())
     }
 
     /// The run as it stands now; nil for an unknown id.
@@ -77,7 +94,10 @@ public actor Runs: Service {
     /// Newest first. Runs of this instance come with their latest progress.
     public func latest(limit: Int) async throws -> [Run] {
         var runs = try await store.latest(limit: limit)
-        for index in runs.indices { runs[index] = active[runs[index].id]?.run ?? runs[index] }
+        for index in runs.indices {
+            let id = runs[index].id
+            runs[index] = active[id]?.run ?? unsaved.last { $0.id == id } ?? runs[index]
+        }
         let known = Set(runs.map(\.id))
         let missing = active.values.map(\.run).filter { !known.contains($0.id) } + unsaved.filter { !known.contains($0.id) }
         return (missing + runs).sorted { $0.id > $1.id }.prefix(limit).map(\.self)
@@ -95,8 +115,8 @@ public actor Runs: Service {
             continuation.finish()
             return stream
         }
-        watcherCount += 1
-        let watcher = watcherCount
+        listenerCount += 1
+        let watcher = listenerCount
         active[id]?.watchers[watcher] = continuation
         continuation.onTermination = { [weak self] _ in
             // The stream ends outside the actor; nothing waits for this.
@@ -109,6 +129,7 @@ public actor Runs: Service {
 
     /// Asks the run to stop; it ends as `cancelled` once what is in hand is written. A finished run stays as it is.
     public func cancel(_ id: String) async throws -> Run? {
+        active[id]?.isCancelled = true
         active[id]?.cancel.yield()
         return try await run(id)
     }
@@ -196,8 +217,9 @@ public actor Runs: Service {
         case .total(let total): progress.total = total
         case .page(let outcome, let failures):
             progress.synced += outcome.created
-            progress.updated += outcome.updated
-            progress.unchanged += outcome.unchanged
+            // The mirror already has a newer state of those that came too late: nothing new in them.
+            progress.updated += outcome.updated + outcome.outdated
+            progress.unchanged += outcome.unchanged + outcome.outdated
             progress.errors += failures.count + outcome.failures.count
             for failure in failures { entry.run.note("\(type.rawValue) \(failure.id ?? "without id"): \(failure.message)") }
             for failure in outcome.failures { entry.run.note("\(type.rawValue) \(failure.id): \(failure.message)") }
@@ -215,7 +237,6 @@ public actor Runs: Service {
             }
         }
         entry.run.byType[type] = progress
-        entry.isDirty = true
         for watcher in entry.watchers.values { watcher.yield(entry.run) }
         active[id] = entry
     }
@@ -242,7 +263,7 @@ public actor Runs: Service {
                 "unchanged": "\(sum.unchanged)", "errors": "\(sum.errors)", "code": "\(failure?.code.rawValue ?? "none")",
             ])
         await saveProgress()
-        for waiter in entry.waiters { waiter.resume(returning: run) }
+        for waiter in entry.waiters.values { waiter.resume(returning: run) }
         for watcher in entry.watchers.values {
             watcher.yield(run)
             watcher.finish()

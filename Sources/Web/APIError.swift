@@ -11,6 +11,8 @@ struct APIError: Error, Sendable {
     /// For people; never a stack, a URI with credentials or a token.
     let message: String
     var retryAfter: Duration?
+    /// The methods that the path has, for a 405.
+    var allowed: [HTTPRequest.Method] = []
 
     init(_ status: HTTPResponse.Status, _ code: String, _ message: String, retryAfter: Duration? = nil) {
         self.status = status
@@ -22,6 +24,14 @@ struct APIError: Error, Sendable {
     /// A query parameter or body field with a value that cannot be used.
     static func badValue(of name: String, _ expected: String) -> Self {
         APIError(.badRequest, "bad_parameter", "\(name) must be \(expected)")
+    }
+
+    /// A method that the path does not have.
+    static func notAllowed(but methods: [HTTPRequest.Method]) -> Self {
+        let names = methods.map(\.rawValue).joined(separator: ", ")
+        var error = APIError(.methodNotAllowed, "method_not_allowed", "This path does not take that method; it takes \(names)")
+        error.allowed = methods
+        return error
     }
 
     /// - Parameter requestID: what the log calls this request.
@@ -39,6 +49,7 @@ struct APIError: Error, Sendable {
             }
         }
         if let retryAfter { response.headers[.retryAfter] = String(max(1, (retryAfter.milliseconds + 999) / 1000)) }
+        if !allowed.isEmpty { response.headers[.allow] = allowed.map(\.rawValue).joined(separator: ", ") }
         if status == .unauthorized { response.headers[.wwwAuthenticate] = "Bearer realm=\"hubspot-sync\"" }
         return response
     }

@@ -1,6 +1,5 @@
 import HTTPTypes
 import Hummingbird
-import HummingbirdCore
 import Logging
 import Model
 import Mustache
@@ -25,17 +24,17 @@ struct AdminPages {
 
     func add(to router: Router<AppContext>) {
         router.get("/") { _, _ in Response.redirect(to: "/admin") }
-        router.get("/admin/login") { _, _ in page(.ok, login, ["title": "Log in", "error": nil]) }
+        router.get("/admin/login") { _, _ in page(.ok, loginPage(error: nil)) }
         router.post("/admin/login") { request, context in
             let body = try await request.body.collect(upTo: LoginRoutes.bodyMax)
             do throws(APIError) {
                 let cookie = try authentication.logIn(
-                    password: AdminPages.field("password", in: String(buffer: body)) ?? "", request: request, context: context)
+                    password: String(buffer: body).formField("password") ?? "", request: request, context: context)
                 var response = Response.redirect(to: "/admin")
                 response.headers[.setCookie] = cookie
                 return response
             } catch {
-                var response = page(error.status, login, ["title": "Log in", "error": error.message])
+                var response = page(error.status, loginPage(error: error.message))
                 if let retryAfter = error.retryAfter { response.headers[.retryAfter] = String(retryAfter.components.seconds + 1) }
                 return response
             }
@@ -77,10 +76,17 @@ struct AdminPages {
             ]
         }
         let values: [String: Any] = ["title": "Overview", "rows": rows, "runs": runRows, "unreachable": !isReachable]
-        return page(.ok, overview, values)
+        return page(.ok, overview.render(values))
     }
 
-    private func page(_ status: HTTPResponse.Status, _ template: MustacheTemplate, _ values: [String: Any?]) -> Response {
+    /// Values are escaped for HTML wherever a template names them.
+    func loginPage(error: String?) -> String {
+        var values: [String: Any] = ["title": "Log in"]
+        values["error"] = error
+        return login.render(values)
+    }
+
+    private func page(_ status: HTTPResponse.Status, _ html: String) -> Response {
         Response(
             status: status,
             headers: [
@@ -88,13 +94,7 @@ struct AdminPages {
                     "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
                 .xContentTypeOptions: "nosniff", .referrerPolicy: "same-origin",
             ],
-            body: ResponseBody(byteBuffer: ByteBuffer(string: template.render(values.compactMapValues { $0 }))))
-    }
-
-    /// A field of an `application/x-www-form-urlencoded` body.
-    private static func field(_ name: String, in body: String) -> String? {
-        let query = body.map { $0 == "+" ? "%20" : String($0) }.joined()
-        return URI("/?" + query).queryParameters[Substring(name)].map(String.init)
+            body: ResponseBody(byteBuffer: ByteBuffer(string: html)))
     }
 
     private static let head = """
@@ -170,6 +170,5 @@ extension Response {
 }
 
 extension HTTPField.Name {
-    static let xContentTypeOptions = Self("X-Content-Type-Options")!
     static let referrerPolicy = Self("Referrer-Policy")!
 }

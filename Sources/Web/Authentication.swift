@@ -70,7 +70,7 @@ struct Authentication: Sendable {
     func caller(of request: Request) -> AppContext.Caller? {
         if let header = request.headers[.authorization] {
             let parts = header.split(separator: " ", maxSplits: 1)
-            guard parts.count == 2, parts[0].lowercased() == "bearer", isKey(parts[1].filter { $0 != " " }) else { return nil }
+            guard parts.count == 2, parts[0].lowercased() == "bearer", isKey(String(parts[1].drop { $0 == " " })) else { return nil }
             return .key
         }
         guard adminKey != nil, let cookie = request.cookies[Sessions.cookieName]?.value, sessions.isValid(cookie, at: .now) else {

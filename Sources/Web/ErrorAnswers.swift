@@ -21,7 +21,7 @@ struct ErrorAnswers: RouterMiddleware {
                     "Request failed",
                     metadata: ["path": "\(request.uri.path)", "code": "\(answer.code)", "error": "\(error)"])
             }
-            return answer.response(requestID: context.id)
+            return answer.response(requestID: context.requestID)
         }
     }
 
@@ -33,12 +33,11 @@ struct ErrorAnswers: RouterMiddleware {
             return error.kind == .unreachable
                 ? APIError(.serviceUnavailable, "mongodb_unreachable", "MongoDB cannot be reached; try again shortly", retryAfter: .seconds(2))
                 : APIError(.internalServerError, "mongodb_refused", "MongoDB refused the operation (code \(error.code)); see the log")
-        case is StoppedError:
+        case is StoppedError, is CancellationError:
             return APIError(.serviceUnavailable, "stopping", "The service is shutting down", retryAfter: .seconds(5))
         case let error as any HTTPResponseError:
             switch error.status {
             case .notFound: return APIError(.notFound, "not_found", "There is nothing at this path; see /openapi.json")
-            case .methodNotAllowed: return APIError(.methodNotAllowed, "method_not_allowed", "This path does not take that method")
             case .contentTooLarge: return APIError(.contentTooLarge, "body_too_large", "The request's body is too large")
             case let status where status.code < 500: return APIError(status, "bad_request", "The request cannot be understood")
             default: return APIError(.internalServerError, "internal", "Internal error; the log has the request's id")

@@ -1,11 +1,12 @@
 import Hummingbird
+import HummingbirdCore
 import Model
 
 extension Request {
-    /// The parameter's text, percent-decoded; nil when it is missing or empty. Of several, the first counts.
+    /// The parameter's text, decoded; nil when it is missing or empty. Of several, the first counts.
     func text(_ name: String) -> String? {
-        guard let value = uri.queryParameters[Substring(name)], !value.isEmpty else { return nil }
-        return String(value)
+        guard let value = uri.query?.formField(name), !value.isEmpty else { return nil }
+        return value
     }
 
     func value<Value>(_ name: String, _ expected: String, _ parse: (String) -> Value?) throws(APIError) -> Value? {
@@ -32,6 +33,18 @@ extension Request {
     }
 
     func timestamp(_ name: String) throws(APIError) -> Timestamp? {
-        try value(name, "an instant such as 2026-11-23T10:00:00Z") { Timestamp(property: Array($0.utf8)) }
+        try value(name, "an instant such as 2026-11-23T10:00:00Z") { text in
+            // A plus that was not encoded has become a space; no instant has one.
+            Timestamp(property: text.utf8.map { $0 == UInt8(ascii: " ") ? UInt8(ascii: "+") : $0 })
+        }
+    }
+}
+
+extension String {
+    /// The first field of that name in `application/x-www-form-urlencoded` text, as queries and the bodies of forms are: a plus stands for
+    /// a space there.
+    func formField(_ name: String) -> String? {
+        let query = String(map { $0 == "+" ? " " : $0 })
+        return URI("/?" + query).queryParameters[Substring(name)].map(String.init)
     }
 }

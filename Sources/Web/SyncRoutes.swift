@@ -2,6 +2,7 @@ import Bytes
 import HTTPTypes
 import Hummingbird
 import Model
+import ServiceLifecycle
 import Sync
 
 /// Starting syncs, watching them, cancelling them.
@@ -29,6 +30,8 @@ struct SyncRoutes {
             return Response.json(run.isFinished ? .ok : .accepted) { run.write(to: &$0) }
         }
         group.get("runs/:id/events") { _, context in try await events(context) }
+        // HEAD promises to change nothing, which a GET of this path does.
+        group.on(":scope", method: .head) { _, _ -> Response in throw APIError.notAllowed(but: [.get, .post]) }
         group.post(":scope") { request, context in try await start(request, context) }
         group.get(":scope") { request, context in try await start(request, context) }
     }
@@ -55,7 +58,10 @@ struct SyncRoutes {
             if prefersAsync { response.headers[.preferenceApplied] = "respond-async" }
             return response
         }
-        guard let run = try await runs.finished(started.id) else { throw APIError(.serviceUnavailable, "interrupted", "The run is gone; start the sync again") }
+        // The service cannot stop while a request waits for a run that it stops only after the requests.
+        guard let run = try await cancelWhenGracefulShutdown({ try await runs.finished(started.id) }) else {
+            throw APIError(.serviceUnavailable, "interrupted", "The run is gone; start the sync again")
+        }
         var response = Response.json(SyncRoutes.status(of: run)) { run.writeResult(to: &$0) }
         response.headers[.contentLocation] = location
         return response
@@ -81,7 +87,7 @@ struct SyncRoutes {
             let (lines, line) = AsyncStream<ByteBuffer>.makeStream(bufferingPolicy: .bufferingNewest(8))
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
-                    for await run in updates {
+                    for try await run in updates.cancelOnGracefulShutdown() {
                         var json = JSONWriter(capacity: 1024)
                         run.write(to: &json)
                         line.yield(ByteBuffer(bytes: Array("event: \(run.isFinished ? "done" : "progress")\ndata: ".utf8) + json.finish() + Array("\n\n".utf8)))

@@ -51,6 +51,8 @@ public struct WebService: Service {
     private let settings: WebSettings
     private let logger: Logger
     private let responder: RouterResponder<AppContext>
+    /// Method and path of everything that is answered, for whoever compares it with the description.
+    let routes: [(method: HTTPRequest.Method, path: String)]
     private let onRunning: @Sendable (Int) async -> Void
 
     /// - Parameter onRunning: told the port once connections are taken.
@@ -63,10 +65,11 @@ public struct WebService: Service {
         self.onRunning = onRunning
         let authentication = Authentication(
             adminKey: settings.adminKey, sessions: try Sessions(secret: settings.sessionSecret), trustsProxy: settings.trustsProxy)
-        let router = Router(context: AppContext.self)
+        let router = Router(context: AppContext.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: ErrorAnswers())
         HealthRoutes(store: store).add(to: router)
         MetricsRoute(metrics: metrics).add(to: router)
+        OpenAPI.addRoute(to: router)
         let webhooks = WebhookCounters()
         WebhookReceiver(
             verifier: settings.clientSecrets.isEmpty
@@ -82,12 +85,39 @@ public struct WebService: Service {
         SyncRoutes(runs: runs).add(to: sync)
         WebhookLogRoutes(inbox: store.inbox, mirror: store.mirror, pool: pool).add(to: admin)
         RecordRoutes(mirror: store.mirror, live: LiveRecords(hubspot: hubspot, catalog: catalog)).add(to: admin)
-        // Last: whatever else is asked for below /api/admin needs a login before it is told that there is nothing.
-        for method in [HTTPRequest.Method.get, .post, .put, .patch, .delete] {
-            router.group("/api/admin").add(middleware: RequireLogin(authentication: authentication))
-                .on("**", method: method) { _, _ -> Response in throw HTTPError(.notFound) }
-        }
+        routes = router.routes.map { ($0.method, "\($0.path)") }
+        WebService.addRefusals(to: router, RequireLogin(authentication: authentication))
         responder = router.buildResponder()
+    }
+
+    /// Paths answer methods that they do not have with 405 and their own ones to OPTIONS. Whatever is below /api/admin needs a login
+    /// before it tells even that.
+    private static func addRefusals(to router: Router<AppContext>, _ login: RequireLogin) {
+        let methods: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete, .options]
+        let open = router.group()
+        let closed = router.group().add(middleware: login)
+        let paths = Set(router.routes.map { "\($0.path)" })
+        for (path, routes) in Dictionary(grouping: router.routes, by: { "\($0.path)" }) {
+            let present = Set(routes.map(\.method))
+            let allowed = methods.filter { present.contains($0) || $0 == .options || $0 == .head && present.contains(.get) }
+            for method in methods where method == .options || !allowed.contains(method) {
+                (path.hasPrefix("/api/admin/hubspot") ? closed : open).on(routes[0].path, method: method) { request, _ -> Response in
+                    guard request.method == .options else { throw APIError.notAllowed(but: allowed) }
+                    return Response(status: .noContent, headers: [.allow: allowed.map(\.rawValue).joined(separator: ", ")])
+                }
+            }
+        }
+        // The router does not fall back to `**` where a longer path begins with the same words.
+        var beginnings: Set<String> = ["/api/admin/**"]
+        for path in paths where path.hasPrefix("/api/admin/") {
+            let words = path.split(separator: "/")
+            for count in 2..<words.count { beginnings.insert("/" + words.prefix(count).joined(separator: "/")) }
+        }
+        for path in beginnings.subtracting(paths) {
+            for method in methods where method != .head {
+                closed.on(RouterPath(path), method: method) { _, _ -> Response in throw HTTPError(.notFound) }
+            }
+        }
     }
 
     public func run() async throws {

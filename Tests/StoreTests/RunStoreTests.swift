@@ -24,6 +24,19 @@ import Testing
         #expect(try await store.runs.load("b") == nil)
     }
 
+    /// Progress travels by another connection than the end, and may come after it.
+    @Test func progressThatComesLateDoesNotReviveARunThatHasEnded() async throws {
+        let store = try await Store.scratch()
+        let progress = Run(id: "a", scope: .all(), startedAt: start)
+        var ended = progress
+        ended.state = .succeeded
+        ended.finishedAt = start + .seconds(5)
+        try await store.runs.save(progress)
+        try await store.runs.save(ended)
+        try await store.runs.save(progress)
+        #expect(try await store.runs.load("a") == ended)
+    }
+
     @Test func theLatestComeFirst() async throws {
         let store = try await Store.scratch()
         for number in [3, 1, 4, 2] {

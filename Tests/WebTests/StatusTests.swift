@@ -1,0 +1,102 @@
+import Curl
+import Foundation
+import Model
+import Simulator
+import Store
+import Sync
+import TestSupport
+import Testing
+
+@testable import Web
+
+@Suite(.scratchDatabase, .timeLimit(.minutes(2))) struct StatusTests {
+    static let status = "/api/admin/hubspot/sync/status"
+
+    @Test func theStatusCountsExactly() async throws {
+        try await Site.use { site in
+            let empty = try await site.send("GET", Self.status)
+            #expect((empty.json["contacts"] as? [String: Any])?["total"] as? Int == 0)
+            #expect((empty.json["contacts"] as? [String: Any])?["lastSyncedAt"] is NSNull)
+            try await site.sync("all")
+            let old = Timestamp.now - .seconds(3600)
+            try await site.bench.store.writer.write(
+                [.sample(id: "77", updatedAt: 77, archived: true), .sample(id: "78", updatedAt: 78)], of: .contacts, at: old)
+            try await site.bench.store.writer.markStale(olderThan: old + .seconds(1))
+            try await site.bench.store.writer.recordFailure(.contacts, "\(site.bench.simulator.world.seededId(.contacts, 0))", message: "no")
+            let reply = try await site.send("GET", Self.status)
+            let contacts = try #require(reply.json["contacts"] as? [String: Any])
+            #expect(["total", "synced", "pending", "error", "archived"].map { contacts[$0] as? Int } == [251, 249, 1, 1, 1])
+            #expect((reply.json["deals"] as? [String: Any])?["total"] as? Int == 60)
+            let runs = try #require(reply.json["runs"] as? [String: Any])
+            #expect((runs["active"] as? [Any])?.isEmpty == true && ((runs["last"] as? [String: Any])?["all"] as? [String: Any])?["state"] as? String == "succeeded")
+            #expect((reply.json["hubspot"] as? [String: Any])?["reachable"] as? Bool == true)
+            #expect((reply.json["mongodb"] as? [String: Any])?["reachable"] as? Bool == true)
+        }
+    }
+
+    @Test func aRunThatGoesOnIsShown() async throws {
+        try await Site.use(account: { $0.latency = .milliseconds(50) }) { site in
+            let id = try #require(try await site.send("POST", "/api/admin/hubspot/sync/all?wait=false").json["id"] as? String)
+            let runs = try await site.send("GET", Self.status).json["runs"] as? [String: Any]
+            #expect((runs?["active"] as? [[String: Any]])?.map { $0["id"] as? String } == [id])
+            let all = try await site.send("GET", "/api/admin/hubspot/sync/runs").json["runs"] as? [[String: Any]]
+            #expect(all?.map { $0["state"] as? String } == ["running"])
+        }
+    }
+
+    /// What cannot be known is null, not a guess.
+    @Test func withoutMongoDBAndHubSpotTheStatusSaysSo() async throws {
+        try await Site.use(database: try .away()) { site in
+            site.bench.simulator.faults.down = true
+            let reply = try await site.send("GET", Self.status)
+            #expect(reply.status == 200 && (reply.json["companies"] as? [String: Any])?["total"] is NSNull)
+            #expect((reply.json["hubspot"] as? [String: Any])?["reachable"] as? Bool == false)
+            #expect((reply.json["mongodb"] as? [String: Any])?["reachable"] as? Bool == false)
+            #expect(try await site.sendOpenly("GET", "/health/ready").status == 503)
+            #expect(try await site.sendOpenly("GET", "/health/live").status == 200)
+        }
+    }
+
+    @Test func healthAndMetricsNeedNoLogin() async throws {
+        try await Site.use { site in
+            for path in ["/health/live", "/health/ready"] {
+                let reply = try await site.sendOpenly("GET", path)
+                #expect(reply.status == 200 && reply.text == "ok\n")
+                let head = try await site.sendOpenly("HEAD", path)
+                #expect(head.status == 200 && head.body.isEmpty)
+            }
+            let metrics = try await site.sendOpenly("GET", "/metrics")
+            #expect(metrics.status == 200 && metrics.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8")
+            #expect(metrics.text.contains("hubspot_sync_build_info{version=\"1.2.3\"} 1\n") && metrics.text.contains("# TYPE process_"))
+            #expect(metrics.text.hasSuffix("\n"))
+        }
+    }
+
+    @Test func otherMethodsAreRefusedWithThoseThatThereAre() async throws {
+        try await Site.use { site in
+            let paths = [
+                ("/health/live", "GET, HEAD, OPTIONS"), ("/admin/login", "GET, HEAD, POST, OPTIONS"), ("/api/admin/login", "POST, OPTIONS"),
+                ("/openapi.json", "GET, HEAD, OPTIONS"), ("/api/admin/hubspot/contacts", "GET, HEAD, OPTIONS"),
+                ("/api/admin/hubspot/deals/1", "GET, HEAD, OPTIONS"), ("/api/admin/hubspot/sync/runs/1", "GET, HEAD, DELETE, OPTIONS"),
+            ]
+            for (path, allowed) in paths {
+                let options = try await site.send("OPTIONS", path)
+                #expect(options.status == 204 && options.headers["Allow"] == allowed, "\(path)")
+                for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] where !allowed.contains(method) {
+                    let reply = try await site.send(method, path)
+                    #expect(reply.isError(405, "method_not_allowed") && reply.headers["Allow"] == allowed, "\(method) \(path)")
+                }
+            }
+        }
+    }
+
+    /// HEAD promises to change nothing.
+    @Test func headStartsNoSync() async throws {
+        try await Site.use { site in
+            #expect(try await site.send("HEAD", "/api/admin/hubspot/sync/all").status == 405)
+            #expect(try await site.bench.runs.latest(limit: 10).isEmpty)
+            let head = try await site.send("HEAD", "/api/admin/hubspot/contacts")
+            #expect(head.status == 200 && head.body.isEmpty)
+        }
+    }
+}
