@@ -21,7 +21,7 @@ import Testing
         let bytes = writer.finish()
         #expect(
             canonicalJSON(bytes)
-                == #"{ "s" : "é\u0000東", "d" : 1.5, "i" : -7, "l" : 9223372036854775807, "b" : true, "t" : { "$date" : "2025-07-15T06:00:00Z" }, "n" : null, "list" : [ "a", "b" ], "o" : { "x" : "y" }, "r" : { "$regex" : "^a", "$options" : "i" }, "bin" : { "$binary" : { "base64" : "AQID", "subType" : "00" } } }"#)
+                == #"{ "s" : "é\u0000東", "d" : 1.5, "i" : -7, "l" : 9223372036854775807, "b" : true, "t" : { "$date" : "2025-07-15T06:00:00Z" }, "n" : null, "list" : [ "a", "b" ], "o" : { "x" : "y" }, "r" : { "$regularExpression" : { "pattern" : "^a", "options" : "i" } }, "bin" : { "$binary" : { "base64" : "AQID", "subType" : "00" } } }"#)
         let document = BSONDocument(bytes: bytes)
         #expect(document["s"] == "é\0東")
         #expect(document["l"]?.integer == Int64.max)

@@ -26,11 +26,11 @@ import Testing
         for text in ["", "-", "99999999999999999", "12a", "1e9"] { #expect(Timestamp(property: Array(text.utf8)) == nil, "\(text)") }
     }
 
-    /// Foundation's calendar is the reference, from the year 1 to 9999.
+    /// Foundation's calendar is the reference, from 1600 to 9999: before the reform of 1582 it is not ours, which has no other.
     @Test func printsWhatFoundationPrintsAndReadsItBack() {
         let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
         for step in 0..<4000 {
-            let milliseconds = -62_135_596_800_000 + Int64(step) * 78_894_763_213
+            let milliseconds = -11_676_096_000_000 + Int64(step) * 66_270_763_213
             let timestamp = Timestamp(milliseconds: milliseconds)
             // Whole milliseconds in a Double can fall just below themselves: half a millisecond keeps the reference honest.
             let date = Date(timeIntervalSince1970: (Double(milliseconds) + 0.5) / 1000)
