@@ -90,7 +90,10 @@ let package = Package(
         .testTarget(
             name: "SyncTests", dependencies: ["Sync", "Store", "HubSpot", "Simulator", "TestSupport"], swiftSettings: settings),
         .testTarget(
-            name: "WebTests", dependencies: ["Web", "Sync", "Store", "HubSpot", "Simulator", "Curl", "TestSupport", metrics],
+            name: "WebTests", dependencies: [
+                "Web", "Sync", "Store", "HubSpot", "Simulator", "Curl", "TestSupport", "Model", "Bytes", "Rules", "Mongo", "Signature",
+                httpTypes, metrics, lifecycle, logging,
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "SimulatorTests", dependencies: ["Simulator", "Model", "Signature", "TestSupport", logging, nioLocks],
