@@ -95,7 +95,8 @@ let package = Package(
             ], swiftSettings: settings),
         .testTarget(
             name: "WebTests", dependencies: [
-                "Web", "Sync", "Store", "HubSpot", "Simulator", "Curl", "TestSupport", "Model", "Bytes", "Mongo", httpTypes, metrics, lifecycle,
+                "Web", "Sync", "Store", "HubSpot", "Simulator", "Curl", "TestSupport", "Model", "Bytes", "Rules", "Mongo", "Signature",
+                httpTypes, metrics, lifecycle, logging,
             ],
             swiftSettings: settings),
         .testTarget(

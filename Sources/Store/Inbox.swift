@@ -84,8 +84,9 @@ public struct Inbox: Sendable {
     private func lease(of owner: String, until: Timestamp) async throws {
         _ = try await database.run {
             try $0.updateMany(
-                ["state": "pending", "owner": .string(owner)], update: ["$set": ["leaseUntil": .date(until.milliseconds)]],
-                in: Inbox.collection)
+                // Every lease is later than that: named so that the index of unfinished deliveries serves, and no finished one is looked at.
+                ["state": "pending", "leaseUntil": ["$gte": .date(0)], "owner": .string(owner)],
+                update: ["$set": ["leaseUntil": .date(until.milliseconds)]], in: Inbox.collection)
         }
     }
 

@@ -193,7 +193,13 @@ public struct MirrorWriter: Sendable {
         var outcome = WriteOutcome()
         var new: [Record] = [], changed: [Record] = [], unchanged: [Record] = []
         let stored = try versions(of: records, in: collection, by: client)
-        for record in records {
+        // Also of records that are there: a writer that was stopped right after its insert may have left one that was erased meanwhile.
+        let buried = try Tombstones.buried(records.map(\.id), of: type, by: client)
+        if !buried.isEmpty {
+            outcome.outdated += buried.count
+            try client.deleteMany(["_id": ["$in": .strings(buried.sorted())]], in: collection)
+        }
+        for record in records where !buried.contains(record.id) {
             guard let version = stored[record.id] else {
                 new.append(record)
                 continue
@@ -210,11 +216,6 @@ public struct MirrorWriter: Sendable {
         }
 
         var overtaken: Set<String> = []
-        if !new.isEmpty {
-            let buried = try Tombstones.buried(new.map(\.id), of: type, by: client)
-            outcome.outdated += buried.count
-            new.removeAll { buried.contains($0.id) }
-        }
         if !new.isEmpty {
             let inserted = try client.insert(new.map { MirrorDocument.inserted($0, at: now) }, into: collection)
             outcome.created = inserted.inserted

@@ -42,7 +42,11 @@ public struct WebSettings: Sendable {
 }
 
 /// Everything that is answered over HTTP.
-public struct WebService: Service {
+public struct WebService: Service, CustomStringConvertible, CustomReflectable {
+    /// Who runs services logs their descriptions, and what this one holds are secrets.
+    public var description: String { "WebService" }
+    public var customMirror: Mirror { Mirror(self, children: [:]) }
+
     /// The address cannot be listened on.
     public struct BindError: Error, CustomStringConvertible {
         public let description: String

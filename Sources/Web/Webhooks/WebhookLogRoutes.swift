@@ -7,9 +7,6 @@ import Sync
 
 /// The event log: recent deliveries and what became of them, replay, and another try for records that were given up.
 struct WebhookLogRoutes {
-    /// Deliveries that one replay takes up.
-    static let replayMax = 100_000
-
     let inbox: Inbox
     let mirror: MirrorReader
     let pool: Pool

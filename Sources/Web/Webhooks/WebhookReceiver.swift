@@ -28,6 +28,8 @@ struct WebhookReceiver {
 
     /// Bodies that are being read at once, in bytes; more are asked to come back.
     static let memoryMax = 64 << 20
+    /// HubSpot gives up after ten seconds itself; a body that takes longer would only hold memory.
+    static let bodyTime: Duration = .seconds(10)
 
     init(
         verifier: SignatureVerifier?, publicURL: String?, trustsProxy: Bool, bodyMax: Int, writer: InboxWriter, pool: Pool,
@@ -55,17 +57,15 @@ struct WebhookReceiver {
         guard request.headers[.hubspotSignature] != nil || request.headers[.hubspotSignatureV3] != nil else {
             throw reject("missing", context, WebhookReceiver.unsigned)
         }
-        let declared = request.headers[.contentLength].flatMap { Int($0) } ?? 0
-        guard declared <= bodyMax else { throw reject("too_large", context, tooLarge) }
-        // A body of unknown length counts as the largest.
-        let reserved = request.headers[.contentLength] == nil ? bodyMax : declared
-        guard memory.take(reserved) else { throw reject("busy", context, WebhookReceiver.busy) }
-        defer { memory.give(reserved) }
+        let reservation = MemoryBudget.Reservation(of: memory)
+        defer { reservation.end() }
         let body: [UInt8]
-        do {
-            body = Array(try await request.body.collect(upTo: bodyMax).readableBytesView)
-        } catch is NIOTooManyBytesError {
-            throw reject("too_large", context, tooLarge)
+        switch await read(request, reservation) {
+        case .whole(let bytes): body = bytes
+        case .tooLarge: throw reject("too_large", context, tooLarge)
+        case .busy: throw reject("busy", context, WebhookReceiver.busy)
+        case .slow: throw reject("slow", context, WebhookReceiver.slow)
+        case .cut: throw reject("cut", context, WebhookReceiver.cut)
         }
 
         let signed = SignedRequest(method: request.method.rawValue, uri: url(of: request), body: body) { request.headers[HTTPField.Name($0)!] }
@@ -97,6 +97,38 @@ struct WebhookReceiver {
             json.member("success", true)
             json.member("events", events.count)
         } }
+    }
+
+    private enum Reading: Sendable { case whole([UInt8]), tooLarge, busy, slow, cut }
+
+    /// The body, whose bytes count against the budget as they arrive: who announces much and sends little takes nothing from others.
+    private func read(_ request: Request, _ reservation: MemoryBudget.Reservation) async -> Reading {
+        let announced = request.headers[.contentLength]
+        // More than an integer holds is more than the limit.
+        guard announced.map({ Int($0) ?? .max }) ?? 0 <= bodyMax else { return .tooLarge }
+        return await withTaskGroup(of: Reading.self) { group in
+            group.addTask {
+                var body: [UInt8] = []
+                do {
+                    for try await part in request.body {
+                        guard body.count + part.readableBytes <= bodyMax else { return .tooLarge }
+                        guard reservation.take(part.readableBytes) else { return .busy }
+                        body.append(contentsOf: part.readableBytesView)
+                    }
+                } catch {
+                    // The connection ended or what came was no HTTP: the answer will hardly be read.
+                    return .cut
+                }
+                return announced.map { Int($0) == body.count } ?? true ? .whole(body) : .cut
+            }
+            group.addTask {
+                do { try await Task.sleep(for: WebhookReceiver.bodyTime) } catch { return .cut }  // cancelled: the other one won
+                return .slow
+            }
+            let first = await group.next() ?? .cut
+            group.cancelAll()
+            return first
+        }
     }
 
     private func store(_ delivery: Delivery, _ context: AppContext) async throws {
@@ -131,6 +163,8 @@ struct WebhookReceiver {
 
     private static let unsigned = APIError(.unauthorized, "missing_signature", "The request carries no signature of HubSpot's")
     private static let busy = APIError(.serviceUnavailable, "busy", "Too many bodies are being read; send it again", retryAfter: .seconds(1))
+    private static let slow = APIError(.requestTimeout, "slow_body", "The body took longer than \(bodyTime) to arrive")
+    private static let cut = APIError(.badRequest, "incomplete_body", "The body ended before it was whole")
     private var tooLarge: APIError { APIError(.contentTooLarge, "body_too_large", "The body is larger than WEBHOOK_MAX_BODY (\(bodyMax) bytes)") }
 }
 
@@ -143,6 +177,30 @@ enum DeliveryID {
 
 /// Bytes that may be in hand at once.
 final class MemoryBudget: Sendable {
+    /// What one request has in hand.
+    final class Reservation: Sendable {
+        private let budget: MemoryBudget
+        private let taken = NIOLockedValueBox(0)
+
+        init(of budget: MemoryBudget) { self.budget = budget }
+
+        /// False when there is not as much.
+        func take(_ bytes: Int) -> Bool {
+            guard budget.take(bytes) else { return false }
+            taken.withLockedValue { $0 += bytes }
+            return true
+        }
+
+        /// Gives everything back.
+        func end() {
+            budget.give(
+                taken.withLockedValue { taken in
+                    defer { taken = 0 }
+                    return taken
+                })
+        }
+    }
+
     private let free: NIOLockedValueBox<Int>
 
     init(bytes: Int) { free = NIOLockedValueBox(bytes) }

@@ -1,0 +1,124 @@
+import Model
+import Rules
+import Testing
+
+@Suite struct WebhookEventWishesTests {
+    private let instant = Timestamp(milliseconds: 1_769_081_993_375)
+
+    private func event(_ verb: WebhookEvent.Verb?, _ type: RecordType? = .contacts, id: String? = "1") -> WebhookEvent {
+        var event = WebhookEvent(subscriptionType: "any")
+        event.verb = verb
+        event.type = type
+        event.objectId = id
+        event.occurredAt = instant
+        return event
+    }
+
+    /// The wishes by record, in a form to compare.
+    private func wishes(_ event: WebhookEvent) -> [RecordKey: RecordQueue.Wish] {
+        Dictionary(event.wishes.map { ($0.key, $0.wish) }, uniquingKeysWith: { _, _ in
+            Issue.record("a record is wished for twice")
+            return .init()
+        })
+    }
+
+    private func wish(changedAt: Timestamp? = nil, associations: Set<RecordType> = [], mergedIds: Set<String> = []) -> RecordQueue.Wish {
+        var wish = RecordQueue.Wish(changedAt: changedAt)
+        wish.associations = associations
+        wish.mergedIds = mergedIds
+        return wish
+    }
+
+    @Test(arguments: [WebhookEvent.Verb.creation, .deletion, .propertyChange, .restore], RecordType.allCases)
+    func aChangeAsksForAReadThatIsNotOlder(verb: WebhookEvent.Verb, type: RecordType) {
+        #expect(wishes(event(verb, type)) == [RecordKey(type, "1"): wish(changedAt: instant)])
+        var undated = event(verb, type)
+        undated.occurredAt = nil
+        #expect(wishes(undated) == [RecordKey(type, "1"): wish()])
+    }
+
+    @Test(arguments: WebhookEvent.Verb.allCases) func whatNamesNoRecordAsksForNothing(verb: WebhookEvent.Verb) {
+        #expect(event(verb, id: nil).wishes.isEmpty)
+        #expect(event(verb, nil).wishes.isEmpty)
+    }
+
+    @Test func anUnknownVerbAsksForNothing() { #expect(event(nil).wishes.isEmpty) }
+
+    @Test func aPrivacyDeletionErases() {
+        var erasure = RecordQueue.Wish()
+        erasure.isErasure = true
+        #expect(wishes(event(.privacyDeletion)) == [RecordKey(.contacts, "1"): erasure])
+    }
+
+    /// Both of HubSpot's behaviours: a third record results, or the preferred one stays.
+    @Test func aMergeRefreshesTheSurvivorAndLooksUpTheOthers() {
+        var merge = event(.merge, .companies, id: "777")
+        merge.primaryId = "111"
+        merge.mergedIds = ["222", "333"]
+        merge.newId = "777"
+        #expect(
+            wishes(merge) == [
+                RecordKey(.companies, "777"): wish(changedAt: instant, mergedIds: ["111", "222", "333"]),
+                RecordKey(.companies, "111"): wish(), RecordKey(.companies, "222"): wish(), RecordKey(.companies, "333"): wish(),
+            ])
+        merge.objectId = "111"
+        merge.newId = "111"
+        #expect(
+            wishes(merge) == [
+                RecordKey(.companies, "111"): wish(changedAt: instant, mergedIds: ["222", "333"]), RecordKey(.companies, "222"): wish(),
+                RecordKey(.companies, "333"): wish(),
+            ])
+    }
+
+    @Test func aMergeThatNamesLessIsDerived() {
+        var merge = event(.merge, id: nil)
+        merge.primaryId = "111"
+        merge.mergedIds = ["222"]
+        #expect(
+            wishes(merge) == [
+                RecordKey(.contacts, "111"): wish(changedAt: instant, mergedIds: ["222"]), RecordKey(.contacts, "222"): wish(),
+            ])
+        let bare = event(.merge, id: "5")
+        #expect(wishes(bare) == [RecordKey(.contacts, "5"): wish(changedAt: instant)])
+    }
+
+    /// No read can be too old for an association: a change of it need not touch the record's modified date.
+    @Test func anAssociationIsReadFromBothEnds() {
+        var change = event(.associationChange)
+        change.from = RecordKey(.contacts, "1")
+        change.to = RecordKey(.deals, "2")
+        #expect(
+            wishes(change) == [
+                RecordKey(.contacts, "1"): wish(associations: [.deals]), RecordKey(.deals, "2"): wish(associations: [.contacts]),
+            ])
+        change.to = RecordKey(.contacts, "2")
+        #expect(
+            wishes(change) == [
+                RecordKey(.contacts, "1"): wish(associations: [.contacts]), RecordKey(.contacts, "2"): wish(associations: [.contacts]),
+            ])
+    }
+
+    @Test func anAssociationWithOneMirroredEndLooksAtThatEnd() {
+        var change = event(.associationChange, .deals, id: "1")
+        change.from = RecordKey(.deals, "1")
+        #expect(wishes(change) == [RecordKey(.deals, "1"): wish()])
+        change.from = nil
+        change.to = RecordKey(.contacts, "9")
+        #expect(wishes(change) == [RecordKey(.contacts, "9"): wish()])
+        change.to = nil
+        #expect(wishes(change) == [RecordKey(.deals, "1"): wish()])
+    }
+
+    /// Wishes of several events for one record add up: nothing that one of them asked for is forgotten.
+    @Test func wishesAddUp() {
+        var sum = wish(changedAt: Timestamp(milliseconds: 5), associations: [.deals])
+        sum.add(wish(changedAt: Timestamp(milliseconds: 3), associations: [.companies], mergedIds: ["7"]))
+        sum.add(wish())
+        #expect(sum == wish(changedAt: Timestamp(milliseconds: 5), associations: [.deals, .companies], mergedIds: ["7"]))
+        var erasure = RecordQueue.Wish()
+        erasure.isErasure = true
+        sum.add(erasure)
+        sum.add(wish(changedAt: Timestamp(milliseconds: 9)))
+        #expect(sum.isErasure && sum.changedAt == Timestamp(milliseconds: 9))
+    }
+}
