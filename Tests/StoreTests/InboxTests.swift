@@ -271,3 +271,10 @@ import Testing
         }
     }
 }
+
+extension Inbox {
+    /// All of them leased until the same instant.
+    fileprivate func append(_ deliveries: [Delivery], owner: String, leaseUntil: Timestamp) async throws {
+        try await append(deliveries.map { ($0, leaseUntil) }, owner: owner)
+    }
+}
