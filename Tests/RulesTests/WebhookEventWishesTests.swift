@@ -16,13 +16,17 @@ import Testing
 
     /// The wishes by record, in a form to compare.
     private func wishes(_ event: WebhookEvent) -> [RecordKey: RecordQueue.Wish] {
-        Dictionary(event.wishes.map { ($0.key, $0.wish) }, uniquingKeysWith: { _, _ in
-            Issue.record("a record is wished for twice")
-            return .init()
-        })
+        Dictionary(
+            event.wishes.map { ($0.key, $0.wish) },
+            uniquingKeysWith: { _, _ in
+                Issue.record("a record is wished for twice")
+                return .init()
+            })
     }
 
-    private func wish(changedAt: Timestamp? = nil, associations: Set<RecordType> = [], mergedIds: Set<String> = []) -> RecordQueue.Wish {
+    private func wish(changedAt: Timestamp? = nil, associations: Set<RecordType> = [], mergedIds: Set<String> = [])
+        -> RecordQueue.Wish
+    {
         var wish = RecordQueue.Wish(changedAt: changedAt)
         wish.associations = associations
         wish.mergedIds = mergedIds
@@ -65,7 +69,8 @@ import Testing
         merge.newId = "111"
         #expect(
             wishes(merge) == [
-                RecordKey(.companies, "111"): wish(changedAt: instant, mergedIds: ["222", "333"]), RecordKey(.companies, "222"): wish(),
+                RecordKey(.companies, "111"): wish(changedAt: instant, mergedIds: ["222", "333"]),
+                RecordKey(.companies, "222"): wish(),
                 RecordKey(.companies, "333"): wish(),
             ])
     }
@@ -94,7 +99,8 @@ import Testing
         change.to = RecordKey(.contacts, "2")
         #expect(
             wishes(change) == [
-                RecordKey(.contacts, "1"): wish(associations: [.contacts]), RecordKey(.contacts, "2"): wish(associations: [.contacts]),
+                RecordKey(.contacts, "1"): wish(associations: [.contacts]),
+                RecordKey(.contacts, "2"): wish(associations: [.contacts]),
             ])
     }
 

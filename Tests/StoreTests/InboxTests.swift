@@ -126,7 +126,8 @@ import Testing
                     group.addTask {
                         var mine: [String] = []
                         for round in 0..<50 {
-                            let more = try await claim(inbox, "\(seed)/\(owner)/\(round)", owner: "owner \(owner)", at: 1, limit: limit)
+                            let more = try await claim(
+                                inbox, "\(seed)/\(owner)/\(round)", owner: "owner \(owner)", at: 1, limit: limit)
                             if more.isEmpty { break }
                             mine += more
                         }
@@ -148,7 +149,8 @@ import Testing
     @Test func theLogIsFilteredAndPagedNewestFirst() async throws {
         let inbox = try await Store.scratch().inbox
         let types = RecordType.allCases
-        try await inbox.append((0..<9).map { delivery("\($0)", RecordKey(types[$0 % 3], "\($0 / 3)"), second: $0) }, owner: "one", leaseUntil: at(9))
+        try await inbox.append(
+            (0..<9).map { delivery("\($0)", RecordKey(types[$0 % 3], "\($0 / 3)"), second: $0) }, owner: "one", leaseUntil: at(9))
         try await inbox.finish([("0", []), ("8", [RecordKey(types[2], "2")])], at: at(9))
         func ids(_ change: (inout Inbox.Query) -> Void) async throws -> [String] {
             var query = Inbox.Query()
@@ -156,25 +158,29 @@ import Testing
             return try await inbox.deliveries(query).map(\.id)
         }
         #expect(try await ids { $0.limit = 4 } == ["8", "7", "6", "5"])
-        #expect(try await ids {
-            $0.limit = 2
-            $0.before = "5"
-        } == ["4", "3"])
+        #expect(
+            try await ids {
+                $0.limit = 2
+                $0.before = "5"
+            } == ["4", "3"])
         #expect(try await ids { $0.type = types[1] } == ["7", "4", "1"])
         #expect(try await ids { $0.hubspotId = "2" } == ["8", "7", "6"])
-        #expect(try await ids {
-            $0.hubspotId = "2"
-            $0.type = types[0]
-        } == ["6"])
+        #expect(
+            try await ids {
+                $0.hubspotId = "2"
+                $0.type = types[0]
+            } == ["6"])
         #expect(try await ids { $0.state = .failed } == ["8"])
-        #expect(try await ids {
-            $0.state = .pending
-            $0.type = types[0]
-        } == ["6", "3"])
-        #expect(try await ids {
-            $0.since = at(3)
-            $0.until = at(5)
-        } == ["4", "3"])
+        #expect(
+            try await ids {
+                $0.state = .pending
+                $0.type = types[0]
+            } == ["6", "3"])
+        #expect(
+            try await ids {
+                $0.since = at(3)
+                $0.until = at(5)
+            } == ["4", "3"])
     }
 
     /// Every field, present or not, comes back as it was.
@@ -236,15 +242,21 @@ import Testing
         let database = ScratchDatabase.current
         let inbox = try await Store.scratch().inbox
         try await inbox.append(
-            (0..<3000).map { delivery(String(10_000 + $0), RecordKey(.contacts, "\($0 % 300)"), second: $0) }, owner: "one", leaseUntil: at(0))
+            (0..<3000).map { delivery(String(10_000 + $0), RecordKey(.contacts, "\($0 % 300)"), second: $0) }, owner: "one",
+            leaseUntil: at(0))
         try await inbox.finish((0..<2990).map { (String(10_000 + $0), []) }, at: at(1))
         _ = try await database.run { try $0.command(["profile": 2]) }
         _ = try await claim(inbox, "1", owner: "two", at: 1, limit: 5)
         try await inbox.renew(owner: "two", leaseUntil: at(30))
         try await inbox.release(owner: "two")
         for change in [
-            { $0.hubspotId = "7" }, { $0.limit = 10 }, { $0.before = "10100" ; $0.limit = 10 }, { $0.id = "10005" },
-            { $0.since = InboxTests.start + .seconds(5) ; $0.until = InboxTests.start + .seconds(9) },
+            { $0.hubspotId = "7" }, { $0.limit = 10 },
+            {
+                $0.before = "10100"; $0.limit = 10
+            }, { $0.id = "10005" },
+            {
+                $0.since = InboxTests.start + .seconds(5); $0.until = InboxTests.start + .seconds(9)
+            },
         ] as [(inout Inbox.Query) -> Void] {
             var query = Inbox.Query()
             change(&query)
@@ -255,11 +267,14 @@ import Testing
         let name = database.name
         let calls = try await database.run { client in
             var calls: [(plan: String, examined: Int64, answered: Int64, text: String)] = []
-            try client.find(MongoQuery(["ns": .string("\(name).\(Inbox.collection)"), "op": ["$in": ["query", "update"]]]), in: "system.profile") { entry in
+            try client.find(
+                MongoQuery(["ns": .string("\(name).\(Inbox.collection)"), "op": ["$in": ["query", "update"]]]), in: "system.profile"
+            ) { entry in
                 calls.append(
                     (
                         entry["planSummary"]?.string ?? "", entry["docsExamined"]?.integer ?? 0,
-                        max(entry["nreturned"]?.integer ?? 0, entry["nMatched"]?.integer ?? 0), "\(entry["command"]?.document ?? [:])"
+                        max(entry["nreturned"]?.integer ?? 0, entry["nMatched"]?.integer ?? 0),
+                        "\(entry["command"]?.document ?? [:])"
                     ))
             }
             return calls

@@ -21,7 +21,8 @@ import Testing
         // However new the page looks: HubSpot never gives an id twice.
         for now in [5, 20, 1_000_000] {
             let outcome = try await store.writer.write(
-                [.sample(id: "1", updatedAt: Int64(now) * 10), .sample(id: "2", updatedAt: Int64(now) * 10)], of: .contacts, at: instant(Int64(now)))
+                [.sample(id: "1", updatedAt: Int64(now) * 10), .sample(id: "2", updatedAt: Int64(now) * 10)], of: .contacts,
+                at: instant(Int64(now)))
             #expect(outcome.created == 0 && outcome.failures.isEmpty)
         }
         #expect(try await store.mirror.record(.contacts, "1") == nil)
@@ -51,7 +52,8 @@ import Testing
     @Test func nothingOfAnErasedRecordIsLeft() async throws {
         let store = try await Store.scratch()
         try await store.writer.write(
-            [.sample(id: "1", fields: ["email": "marker@example.com"], properties: ["email": "marker@example.com"])], of: .contacts, at: instant(1))
+            [.sample(id: "1", fields: ["email": "marker@example.com"], properties: ["email": "marker@example.com"])], of: .contacts,
+            at: instant(1))
         try await store.writer.recordFailure(.contacts, "1", message: "marker@example.com is refused")
         try await store.writer.erase(RecordKey(.contacts, "1"), at: instant(2))
         let names = try await ScratchDatabase.current.run { try $0.command(["listCollections": 1, "nameOnly": true]) }
@@ -98,7 +100,8 @@ import Testing
         _ = try await ScratchDatabase.current.run { try $0.insert([left.bytes], into: "contacts") }
         for (number, version) in [Int64(1_000), 2_000, 500].enumerated() {
             try await store.writer.write(
-                [.sample(id: "1", updatedAt: version), .sample(id: "2", updatedAt: version)], of: .contacts, at: instant(3 + Int64(number)))
+                [.sample(id: "1", updatedAt: version), .sample(id: "2", updatedAt: version)], of: .contacts,
+                at: instant(3 + Int64(number)))
             #expect(try await store.mirror.record(.contacts, "1") == nil, "version \(version)")
             _ = try await ScratchDatabase.current.run { try $0.insert([left.bytes], into: "contacts") }
         }
@@ -118,7 +121,8 @@ import Testing
         // Again, as every step may be repeated.
         try await store.writer.absorb(["2", "1"], into: RecordKey(.contacts, "3"), at: instant(3))
         #expect(try await value("mergedIds", "3", store) == ["1", "2"])
-        let stale = try await store.writer.write(["1", "2", "3"].map { .sample(id: $0, updatedAt: 9_000) }, of: .contacts, at: instant(4))
+        let stale = try await store.writer.write(
+            ["1", "2", "3"].map { .sample(id: $0, updatedAt: 9_000) }, of: .contacts, at: instant(4))
         #expect(stale.created == 0)
         #expect(try await store.mirror.record(.contacts, "1") == nil)
         #expect(try await value("mergedIds", "3", store) == ["1", "2"])
@@ -147,10 +151,14 @@ import Testing
             let merged = ids.filter { _ in Bool.random(using: &random) }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for page in 1...3 {
-                    let records = (ids + [survivor]).shuffled(using: &random).map { Record.sample(id: $0, updatedAt: 1_000 + Int64(page)) }
+                    let records = (ids + [survivor]).shuffled(using: &random).map {
+                        Record.sample(id: $0, updatedAt: 1_000 + Int64(page))
+                    }
                     group.addTask { _ = try await store.writer.write(records, of: .contacts, at: instant(Int64(page))) }
                 }
-                for id in merged { group.addTask { try await store.writer.absorb([id], into: RecordKey(.contacts, survivor), at: instant(3)) } }
+                for id in merged {
+                    group.addTask { try await store.writer.absorb([id], into: RecordKey(.contacts, survivor), at: instant(3)) }
+                }
                 try await group.waitForAll()
             }
             for id in ids {

@@ -36,7 +36,8 @@ struct WebhookBench: Sendable {
     ///   - web: what is special about the web side.
     ///   - database: another one than the test's own; prepared by the caller.
     static func use(
-        web change: (inout WebSettings) -> Void = { _ in }, database: MongoDatabase? = nil, _ body: (WebhookBench) async throws -> Void
+        web change: (inout WebSettings) -> Void = { _ in }, database: MongoDatabase? = nil,
+        _ body: (WebhookBench) async throws -> Void
     ) async throws {
         let log = RecordedLog()
         let logger = log.logger()
@@ -67,7 +68,8 @@ struct WebhookBench: Sendable {
         let (ports, tellPort) = AsyncStream<Int>.makeStream()
         let web = try WebService(
             settings: settings, store: store, runs: runs, pool: pool, inboxWriter: InboxWriter(inbox: store.inbox, owner: "bench"),
-            account: identity, hubspot: hubspot, catalog: catalog, metrics: metrics, logger: logger, onRunning: { tellPort.yield($0) })
+            account: identity, hubspot: hubspot, catalog: catalog, metrics: metrics, logger: logger,
+            onRunning: { tellPort.yield($0) })
         var configuration = ServiceGroupConfiguration(
             services: [.init(service: identity), .init(service: runs), .init(service: pool), .init(service: web)], logger: logger)
         configuration.maximumGracefulShutdownDuration = .seconds(20)
@@ -81,7 +83,8 @@ struct WebhookBench: Sendable {
             var result = Result<Void, any Error>.success(())
             for await port in ports {
                 let bench = WebhookBench(
-                    simulator: simulator, database: used, store: store, driver: driver, account: identity, metrics: metrics, log: log,
+                    simulator: simulator, database: used, store: store, driver: driver, account: identity, metrics: metrics,
+                    log: log,
                     port: port)
                 do { try await body(bench) } catch { result = .failure(error) }
                 break
@@ -100,7 +103,9 @@ struct WebhookBench: Sendable {
     // MARK: Webhooks
 
     /// The headers that HubSpot would send with the body, v1 and v3 together.
-    func signed(_ body: [UInt8], secret: String = secret, url: String? = nil, at now: Int64? = nil) throws -> [(name: String, value: String)] {
+    func signed(_ body: [UInt8], secret: String = secret, url: String? = nil, at now: Int64? = nil) throws -> [(
+        name: String, value: String
+    )] {
         try Signer(secret: secret).headers(
             method: "POST", uri: url ?? self.url, body: body, timestampMs: now ?? Int64(Date().timeIntervalSince1970 * 1000))
     }
@@ -131,7 +136,8 @@ struct WebhookBench: Sendable {
         try await driver.send(
             CurlRequest(
                 method: method, url: "http://127.0.0.1:\(port)/api/admin/hubspot/\(path)",
-                headers: key.map { [("Authorization", "Bearer \($0)")] } ?? [], body: method == "POST" ? [] : nil, timeout: .seconds(30)))
+                headers: key.map { [("Authorization", "Bearer \($0)")] } ?? [], body: method == "POST" ? [] : nil,
+                timeout: .seconds(30)))
     }
 }
 

@@ -37,7 +37,9 @@ import TestSupport
         "creation-flag-new": ["contacts creation 123"],
         "retried": ["companies deletion \(company)"],
         "duplicates": Array(repeating: "deals propertyChange \(deal) dealstage", count: 3),
-        "same-event-id-different-change": ["deals propertyChange \(deal) dealstage", "deals propertyChange 267448862447 dealstage"],
+        "same-event-id-different-change": [
+            "deals propertyChange \(deal) dealstage", "deals propertyChange 267448862447 dealstage",
+        ],
         "newest-first": Array(repeating: "contacts propertyChange \(contact) firstname", count: 2),
         "life-of-a-record": [
             "contacts restore \(contact)", "contacts propertyChange \(contact) firstname", "contacts deletion \(contact)",
@@ -48,7 +50,8 @@ import TestSupport
         "another-portal": ["contacts propertyChange \(contact) email"],
         "string-ids": ["companies propertyChange \(company) name"],
         "other-json-types": [
-            "contacts propertyChange \(contact) age", "contacts propertyChange nil flag", "contacts merge 777: 111 + 222 + 333 = 777",
+            "contacts propertyChange \(contact) age", "contacts propertyChange nil flag",
+            "contacts merge 777: 111 + 222 + 333 = 777",
             "contacts merge nil: 111 + 222 = 777",
             "contacts associationChange \(contact): contacts:\(contact) to nil",
         ],
@@ -60,7 +63,8 @@ import TestSupport
         "unknown-fields": ["contacts creation \(contact)"],
         "event-type-key": ["deals creation \(deal)"],
         "unknown-types": [
-            "contacts nil \(contact)", "nil creation 99", "nil creation 98", "nil propertyChange 97 price", "nil restore 96", "nil nil 95",
+            "contacts nil \(contact)", "nil creation 99", "nil creation 98", "nil propertyChange 97 price", "nil restore 96",
+            "nil nil 95",
             "nil nil 94", "nil nil 1", "nil nil 1",
         ],
         "unknown-among-known": ["contacts creation \(contact)", "nil deletion 99", "deals creation \(deal)"],
@@ -91,8 +95,12 @@ import TestSupport
     }
 
     /// The classic and the generic family say the same in their own ways.
-    @Test(arguments: RecordType.allCases, [false, true]) func everyVerbOfBothFamiliesIsUnderstood(type: RecordType, isGeneric: Bool) throws {
-        let id = [RecordType.contacts: WebhookBodyTests.contact, .companies: WebhookBodyTests.company, .deals: WebhookBodyTests.deal][type]!
+    @Test(arguments: RecordType.allCases, [false, true]) func everyVerbOfBothFamiliesIsUnderstood(type: RecordType, isGeneric: Bool)
+        throws
+    {
+        let id = [
+            RecordType.contacts: WebhookBodyTests.contact, .companies: WebhookBodyTests.company, .deals: WebhookBodyTests.deal,
+        ][type]!
         for verb in WebhookEvent.Verb.allCases where verb != .privacyDeletion {
             let name = isGeneric ? "object.\(verb.rawValue).\(type.singular)" : "\(type.singular).\(verb.rawValue)"
             let events = try events(name)
@@ -131,14 +139,20 @@ import TestSupport
         for (event, object) in zip(events, objects) {
             /// Only what is an integer beyond doubt: not true, not 1.0.
             func integer(_ key: String) -> Int64? {
-                guard let number = object[key] as? NSNumber, !(object[key] is Bool) || number != 0 && number != 1 else { return nil }
+                guard let number = object[key] as? NSNumber, !(object[key] is Bool) || number != 0 && number != 1 else {
+                    return nil
+                }
                 return Int64(number.stringValue)
             }
             if let id = integer("objectId"), id > 0, name != "repeated-key" { #expect(event.objectId == String(id)) }
-            if let portal = integer("portalId") , name != "whitespace-and-escapes" { #expect(event.portalId == portal) }
+            if let portal = integer("portalId"), name != "whitespace-and-escapes" { #expect(event.portalId == portal) }
             if let attempt = integer("attemptNumber") { #expect(event.attemptNumber == attempt) }
-            if let occurredAt = integer("occurredAt"), event.occurredAt != nil { #expect(event.occurredAt?.milliseconds == occurredAt) }
-            if let text = object["subscriptionType"] as? String ?? object["eventType"] as? String { #expect(event.subscriptionType == text) }
+            if let occurredAt = integer("occurredAt"), event.occurredAt != nil {
+                #expect(event.occurredAt?.milliseconds == occurredAt)
+            }
+            if let text = object["subscriptionType"] as? String ?? object["eventType"] as? String {
+                #expect(event.subscriptionType == text)
+            }
         }
     }
 
@@ -149,14 +163,17 @@ import TestSupport
         }
         for name in WebhookFixtures.names where name.hasPrefix("property-") && WebhookBodyTests.meanings[name] == nil {
             let events = try? WebhookBody.events(in: WebhookFixtures.all[name] ?? [])
-            #expect(events?.isEmpty == false && events?.allSatisfy { $0.verb == .propertyChange && $0.propertyName != nil } == true, "\(name)")
+            #expect(
+                events?.isEmpty == false && events?.allSatisfy { $0.verb == .propertyChange && $0.propertyName != nil } == true,
+                "\(name)")
         }
     }
 
     // MARK: What is no webhook
 
     @Test(arguments: [
-        "", " ", "{}", "null", "1", "\"[]\"", "[1]", "[null]", "[[]]", "[{}", "[{},]", "[{}]]", "[{}] x", "[{\"a\"}]", "[{\"a\":}]", "{\"a\":[]}",
+        "", " ", "{}", "null", "1", "\"[]\"", "[1]", "[null]", "[[]]", "[{}", "[{},]", "[{}]]", "[{}] x", "[{\"a\"}]", "[{\"a\":}]",
+        "{\"a\":[]}",
         "[{\"objectId\":01}]", "[{'a':1}]", "[{\"a\":\"\u{1}\"}]", "\u{FEFF}[]", "[{}]\0",
     ]) func whatIsNoArrayOfObjectsIsRefused(body: String) {
         #expect(throws: JSONError.self) { try WebhookBody.events(in: Array(body.utf8)) }
@@ -175,13 +192,16 @@ import TestSupport
     // MARK: Mutations
 
     private static let tokens = [
-        "[", "]", "{", "}", "\"", ",", ":", "\\", "\\u", "\\ud800", "null", "true", "-", "1e999", "9223372036854775808", "\u{0}", "\u{7F}",
+        "[", "]", "{", "}", "\"", ",", ":", "\\", "\\u", "\\ud800", "null", "true", "-", "1e999", "9223372036854775808", "\u{0}",
+        "\u{7F}",
         "\"mergedObjectIds\":[", "\"objectId\":", "\"subscriptionType\":\"contact.merge\"", "\"associationType\":\"_TO_\"",
     ].map { Array($0.utf8) }
 
     /// Whatever happens to a body, it is read or refused; what is read names only ids that HubSpot could have given.
     @Test(arguments: Array(1...40) as [UInt64]) func noMutationTraps(seed: UInt64) {
-        let bodies = WebhookFixtures.names.filter { $0 != "property-long" && $0 != "batch-of-100" }.compactMap { WebhookFixtures.all[$0] }
+        let bodies = WebhookFixtures.names.filter { $0 != "property-long" && $0 != "batch-of-100" }.compactMap {
+            WebhookFixtures.all[$0]
+        }
         var random = SeededRandom(state: seed)
         var read = 0
         for _ in 0..<200 {

@@ -74,7 +74,8 @@ final class WebhookConnection: @unchecked Sendable {  // one thread at a time us
         guard received.count >= end.upperBound + length else { return nil }
         let body = Array(received[end.upperBound..<end.upperBound + length])
         received.removeFirst(end.upperBound + length)
-        return Answer(status: lines[0].split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0, headers: headers, body: body)
+        return Answer(
+            status: lines[0].split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0, headers: headers, body: body)
     }
 }
 

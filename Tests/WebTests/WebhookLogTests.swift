@@ -44,7 +44,10 @@ import Testing
             try await settled(bench)
             let all = try await log(bench)
             #expect(all.count == 5)
-            #expect(all.allSatisfy { $0["state"] as? String == "done" && $0["signature"] as? String == "v3" && $0["finishedAt"] is String })
+            #expect(
+                all.allSatisfy {
+                    $0["state"] as? String == "done" && $0["signature"] as? String == "v3" && $0["finishedAt"] is String
+                })
             let names = all.compactMap { $0["id"] as? String }
             #expect(names == names.sorted(by: >))
             let first = try #require((all.last?["events"] as? [[String: Any]])?.first)
@@ -108,7 +111,9 @@ import Testing
         try await WebhookBench.use { bench async throws in
             let world = bench.simulator.world
             let companies = (0..<3).map { world.seededId(.companies, $0) }
-            for (number, company) in companies.enumerated() { _ = try await bench.deliver("[\(event(.companies, company, number))]") }
+            for (number, company) in companies.enumerated() {
+                _ = try await bench.deliver("[\(event(.companies, company, number))]")
+            }
             try await settled(bench)
             let names = try await ids(bench).reversed().map(\.self)
             for company in companies { try world.update(.companies, company, ["name": "Changed"]) }

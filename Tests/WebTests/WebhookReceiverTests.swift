@@ -70,6 +70,19 @@ import Testing
         }
     }
 
+    /// What the inbox gives back is what the body said.
+    @Test func everyFixtureSurvivesTheInbox() async throws {
+        let inbox = Inbox(database: ScratchDatabase.current, retention: .seconds(3600))
+        for name in WebhookFixtures.names {
+            let delivery = Delivery(
+                id: name, receivedAt: .now, signature: "v3", events: try WebhookBody.events(in: WebhookFixtures.all[name]!))
+            try await inbox.append([delivery], owner: "test", leaseUntil: .now)
+            var query = Inbox.Query()
+            query.id = name
+            #expect(try await inbox.deliveries(query) == [delivery], "\(name)")
+        }
+    }
+
     private func documents(_ bench: WebhookBench) async throws -> [BSONDocument] {
         try await bench.database.run { client in
             var documents: [BSONDocument] = []
@@ -78,7 +91,9 @@ import Testing
         }
     }
 
-    private func count(_ bench: WebhookBench) async throws -> Int { try await bench.database.run { try $0.count(in: Inbox.collection) } }
+    private func count(_ bench: WebhookBench) async throws -> Int {
+        try await bench.database.run { try $0.count(in: Inbox.collection) }
+    }
 
     // MARK: 401
 
@@ -94,9 +109,13 @@ import Testing
                 ]
             }
             let v1 = [(name: SignatureHeader.signature, value: signer.v1(body: body)), (SignatureHeader.version, "v1")]
-            let v2 = [(name: SignatureHeader.signature, value: signer.v2(method: "POST", uri: bench.url, body: body)), (SignatureHeader.version, "v2")]
+            let v2 = [
+                (name: SignatureHeader.signature, value: signer.v2(method: "POST", uri: bench.url, body: body)),
+                (SignatureHeader.version, "v2"),
+            ]
             let good: [String: [(name: String, value: String)]] = [
-                "v1 and v3": try bench.signed(body), "v1": v1, "v1 unnamed": [v1[0]], "v2": v2, "v3": v3(now), "v3, 4 minutes old": v3(now - 240_000),
+                "v1 and v3": try bench.signed(body), "v1": v1, "v1 unnamed": [v1[0]], "v2": v2, "v3": v3(now),
+                "v3, 4 minutes old": v3(now - 240_000),
                 "v3, 4 minutes ahead": v3(now + 240_000), "v3 beside a bad v1": v3(now) + [(SignatureHeader.signature, "00")],
             ]
             for (name, headers) in good {
@@ -105,10 +124,19 @@ import Testing
             let bad: [String: [(name: String, value: String)]] = [
                 "none": [], "only a version": [v1[1]], "v3 without timestamp": [v3(now)[0]], "v3, 5 minutes old": v3(now - 301_000),
                 "v3, 6 minutes ahead": v3(now + 360_000), "v3 with another timestamp": v3(now, String(now + 1)),
-                "v3 in seconds": v3(now / 1000), "a bad v3 beside a good v1": v1 + [(SignatureHeader.signatureV3, String(repeating: "A", count: 43) + "="), (SignatureHeader.timestamp, String(now))],
-                "an expired v3 beside a good v1": v1 + v3(now - 301_000), "an empty v3 beside a good v1": v1 + [(SignatureHeader.signatureV3, "x"), (SignatureHeader.timestamp, String(now))],
-                "another secret": try bench.signed(body, secret: "another"), "another URL": Array(try bench.signed(body, url: "https://hooks.example.com/").suffix(2)),
-                "v1 called v2": [v1[0], v2[1]], "v2 called v1": [v2[0], v1[1]], "the version v9": [v1[0], (SignatureHeader.version, "v9")],
+                "v3 in seconds": v3(now / 1000),
+                "a bad v3 beside a good v1": v1 + [
+                    (SignatureHeader.signatureV3, String(repeating: "A", count: 43) + "="),
+                    (SignatureHeader.timestamp, String(now)),
+                ],
+                "an expired v3 beside a good v1": v1 + v3(now - 301_000),
+                "an empty v3 beside a good v1": v1 + [
+                    (SignatureHeader.signatureV3, "x"), (SignatureHeader.timestamp, String(now)),
+                ],
+                "another secret": try bench.signed(body, secret: "another"),
+                "another URL": Array(try bench.signed(body, url: "https://hooks.example.com/").suffix(2)),
+                "v1 called v2": [v1[0], v2[1]], "v2 called v1": [v2[0], v1[1]],
+                "the version v9": [v1[0], (SignatureHeader.version, "v9")],
                 "v1 twice": [v1[0], v1[0], v1[1]],
             ]
             let before = try await count(bench)
@@ -149,7 +177,10 @@ import Testing
             let body = Array(WebhookReceiverTests.body(1).utf8)
             let signer = try Signer(secret: WebhookBench.secret)
             let both = try bench.signed(body)
-            let v2 = [(name: SignatureHeader.signature, value: signer.v2(method: "POST", uri: bench.url, body: body)), (SignatureHeader.version, "v2")]
+            let v2 = [
+                (name: SignatureHeader.signature, value: signer.v2(method: "POST", uri: bench.url, body: body)),
+                (SignatureHeader.version, "v2"),
+            ]
             #expect(try await bench.post(body, Array(both.prefix(2))).status == (version == .v1 ? 200 : 401))
             #expect(try await bench.post(body, v2).status == (version == .v2 ? 200 : 401))
             #expect(try await bench.post(body, Array(both.suffix(2))).status == (version == .v3 ? 200 : 401))
@@ -159,7 +190,9 @@ import Testing
     // MARK: The URL that was signed
 
     /// v3 alone, so that the URL decides.
-    private func post(_ bench: WebhookBench, signedFor url: String, _ extra: [(name: String, value: String)] = []) async throws -> Int {
+    private func post(_ bench: WebhookBench, signedFor url: String, _ extra: [(name: String, value: String)] = []) async throws
+        -> Int
+    {
         let body = Array(WebhookReceiverTests.body(1).utf8)
         return try await bench.post(body, Array(bench.signed(body, url: url).suffix(2)) + extra).status
     }
@@ -171,7 +204,9 @@ import Testing
             $0.trustsProxy = true
         }) { bench async throws in
             #expect(try await post(bench, signedFor: url) == 200)
-            #expect(try await post(bench, signedFor: url, [("X-Forwarded-Proto", "http"), ("X-Forwarded-Host", "other.example.com")]) == 200)
+            #expect(
+                try await post(bench, signedFor: url, [("X-Forwarded-Proto", "http"), ("X-Forwarded-Host", "other.example.com")])
+                    == 200)
             #expect(try await post(bench, signedFor: bench.url) == 401)
         }
     }
@@ -187,7 +222,10 @@ import Testing
         try await WebhookBench.use(web: { $0.trustsProxy = true }) { bench async throws in
             #expect(try await post(bench, signedFor: url, forwarded) == 200)
             #expect(try await post(bench, signedFor: bench.url, forwarded) == 401)
-            #expect(try await post(bench, signedFor: url, [("X-Forwarded-Proto", "HTTPS, http"), ("X-Forwarded-Host", "hooks.example.com, inner")]) == 200)
+            #expect(
+                try await post(
+                    bench, signedFor: url, [("X-Forwarded-Proto", "HTTPS, http"), ("X-Forwarded-Host", "hooks.example.com, inner")])
+                    == 200)
             #expect(try await post(bench, signedFor: bench.url) == 200)
         }
     }
@@ -263,7 +301,8 @@ import Testing
 
     @Test func withoutMongoDBHubSpotIsAskedToComeBackAndThenServed() async throws {
         let server = try await MongoServer.start()
-        let database = try MongoDatabase(MongoSettings(uri: server.uri("outage", options: "&serverSelectionTimeoutMS=300"), threads: 4))
+        let database = try MongoDatabase(
+            MongoSettings(uri: server.uri("outage", options: "&serverSelectionTimeoutMS=300"), threads: 4))
         try await database.run { try $0.ensureIndexes(Inbox.indexes) }
         try await WebhookBench.use(database: database) { bench in
             #expect(try await bench.deliver(WebhookReceiverTests.body(1)).status == 200)
@@ -280,7 +319,9 @@ import Testing
             try await eventually { try await bench.deliver(WebhookReceiverTests.body(2)).status == 200 }
             for number in 3...4 { #expect(try await bench.deliver(WebhookReceiverTests.body(number)).status == 200) }
             var stored: Set<Int64> = []
-            for delivery in try await bench.store.inbox.deliveries(.init()) { for event in delivery.events { stored.insert(event.eventId ?? 0) } }
+            for delivery in try await bench.store.inbox.deliveries(.init()) {
+                for event in delivery.events { stored.insert(event.eventId ?? 0) }
+            }
             #expect(stored == [1, 2, 3, 4])
         }
         await database.shutDown()

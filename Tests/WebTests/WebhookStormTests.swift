@@ -66,7 +66,9 @@ import Testing
             }
             #expect(stored.subtracting(sum.verified) == [], "accepted without a valid signature")
             #expect(sum.accepted.subtracting(sum.verified) == [])
-            #expect(sum.intact.subtracting(stored) == [] && sum.intact.subtracting(sum.accepted) == [], "intact ones are refused or lost")
+            #expect(
+                sum.intact.subtracting(stored) == [] && sum.intact.subtracting(sum.accepted) == [],
+                "intact ones are refused or lost")
             #expect(try await bench.deliver(WebhookReceiverTests.body(77)).status == 200)
             #expect(!bench.log.lines.contains { $0.contains("Request failed") })
         }
@@ -101,11 +103,15 @@ import Testing
             case 0: bytes = noise
             case 1: bytes = Array("POST /api/webhooks/hubspot HTTP/1.1\r\n".utf8) + noise
             case 2:
-                bytes = bench.request([(SignatureHeader.signature, "0"), (SignatureHeader.version, "v1")], length: noise.count, body: noise)
+                bytes = bench.request(
+                    [(SignatureHeader.signature, "0"), (SignatureHeader.version, "v1")], length: noise.count, body: noise)
             default:
                 let text = String(decoding: noise.map { 0x21 + $0 % 0x5E }, as: UTF8.self)
                 bytes = bench.request(
-                    [(SignatureHeader.signatureV3, String(text.prefix(44))), (SignatureHeader.timestamp, String(Timestamp.now.milliseconds))],
+                    [
+                        (SignatureHeader.signatureV3, String(text.prefix(44))),
+                        (SignatureHeader.timestamp, String(Timestamp.now.milliseconds)),
+                    ],
                     length: noise.count, body: noise)
             }
             for status in try exchange(bytes, bench.port) {
@@ -155,8 +161,13 @@ import Testing
             case 3: bytes.insert(contentsOf: bytes[place..<end], at: Int.random(in: 0...bytes.count, using: &random))
             case 4: bytes.insert(contentsOf: (0..<4).map { _ in UInt8.random(in: 0x20...0x7E, using: &random) }, at: place)
             case 5:
-                let line = ["\r\nContent-Length: 2", "\r\nTransfer-Encoding: chunked", "\r\nX-HubSpot-Signature-Version: v1", "\r\nHost: evil", "\r\n\r\n"]
-                if let end = bytes.firstIndex(of: 13) { bytes.insert(contentsOf: Array(line.randomElement(using: &random)!.utf8), at: end) }
+                let line = [
+                    "\r\nContent-Length: 2", "\r\nTransfer-Encoding: chunked", "\r\nX-HubSpot-Signature-Version: v1",
+                    "\r\nHost: evil", "\r\n\r\n",
+                ]
+                if let end = bytes.firstIndex(of: 13) {
+                    bytes.insert(contentsOf: Array(line.randomElement(using: &random)!.utf8), at: end)
+                }
             default: bytes.removeSubrange(place...)
             }
         }
@@ -196,7 +207,9 @@ import Testing
             }
         }
         var bodies = [rest]
-        for length in values("Content-Length").compactMap({ Int($0) }) where (0..<rest.count).contains(length) { bodies.append(Array(rest[..<length])) }
+        for length in values("Content-Length").compactMap({ Int($0) }) where (0..<rest.count).contains(length) {
+            bodies.append(Array(rest[..<length]))
+        }
         let words = lines[0].components(separatedBy: " ")
         guard words.count > 1 else { return false }
         let uris = values("Host").map { "http://\($0)\(words[1])" }
@@ -210,7 +223,9 @@ import Testing
                 continue
             }
             let hashes = values(SignatureHeader.signature)
-            if hashes.contains(signer.v1(body: body)) || uris.contains(where: { hashes.contains(signer.v2(method: words[0], uri: $0, body: body)) }) {
+            if hashes.contains(signer.v1(body: body))
+                || uris.contains(where: { hashes.contains(signer.v2(method: words[0], uri: $0, body: body)) })
+            {
                 return true
             }
         }
