@@ -59,7 +59,7 @@ struct WebhookBench: Sendable {
         let store = Store(database: used, logger: logger)
         if database == nil { try await store.prepare() }
         let catalog = PropertyCatalog(hubspot: hubspot)
-        let runs = Runs(store: store.runs, hubspot: hubspot, mirror: store.writer, catalog: catalog, logger: logger)
+        let runs = Runs(store: store, hubspot: hubspot, catalog: catalog, logger: logger)
         let pool = Pool(store: store, hubspot: hubspot, catalog: catalog, concurrency: 4, owner: "bench", logger: logger)
         let identity = AccountIdentity(hubspot: hubspot, logger: logger)
         let metrics = PrometheusMetrics(version: "test")

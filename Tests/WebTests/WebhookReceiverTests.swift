@@ -76,7 +76,7 @@ import Testing
         for name in WebhookFixtures.names {
             let delivery = Delivery(
                 id: name, receivedAt: .now, signature: "v3", events: try WebhookBody.events(in: WebhookFixtures.all[name]!))
-            try await inbox.append([delivery], owner: "test", leaseUntil: .now)
+            try await inbox.append([(delivery, .now)], owner: "test")
             var query = Inbox.Query()
             query.id = name
             #expect(try await inbox.deliveries(query) == [delivery], "\(name)")
