@@ -90,6 +90,27 @@ struct StatusRoutes {
                         json.integer(budget.limit.interval.milliseconds)
                         json.key("remaining")
                         json.integer(budget.remaining)
+                        json.key("inFlight")
+                        json.integer(budget.inFlight)
+                        json.key("waiting")
+                        json.object { json in
+                            for callClass in CallClass.allCases {
+                                json.key(callClass.description)
+                                json.integer(budget.waiting[callClass, default: 0])
+                            }
+                        }
+                        json.key("pausedMs")
+                        json.integer(budget.pausedFor?.milliseconds ?? 0)
+                        json.key("pauseReason")
+                        json.string(budget.pauseReason?.rawValue)
+                        json.key("searchLimit")
+                        json.integer(budget.searchLimit.calls)
+                        json.key("searchRemaining")
+                        json.integer(budget.searchRemaining)
+                        json.key("dailyLimit")
+                        json.integer(budget.dailyLimit)
+                        json.key("dailyRemaining")
+                        json.integer(budget.dailyRemaining)
                     }
                 }
                 json.key("mongodb")

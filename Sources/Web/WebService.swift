@@ -66,7 +66,7 @@ public struct WebService: Service {
         let router = Router(context: AppContext.self)
         router.add(middleware: ErrorAnswers())
         HealthRoutes(store: store).add(to: router)
-        MetricsRoute(metrics: metrics).add(to: router)
+        MetricsRoute(metrics: metrics, hubspot: hubspot, pool: pool).add(to: router)
         let webhooks = WebhookCounters()
         WebhookReceiver(
             verifier: settings.clientSecrets.isEmpty
