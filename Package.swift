@@ -88,7 +88,10 @@ let package = Package(
             name: "HubSpotTests", dependencies: ["HubSpot", "Model", "Bytes", "Rules", "Curl", "Simulator", "TestSupport"],
             swiftSettings: settings),
         .testTarget(
-            name: "SyncTests", dependencies: ["Sync", "Store", "HubSpot", "Simulator", "TestSupport"], swiftSettings: settings),
+            name: "SyncTests",
+            dependencies: [
+                "Sync", "Store", "HubSpot", "Simulator", "TestSupport", "Model", "Bytes", "Rules", "Mongo", "Curl", "Web", logging, lifecycle,
+            ], swiftSettings: settings),
         .testTarget(
             name: "WebTests", dependencies: ["Web", "Sync", "Store", "HubSpot", "Simulator", "Curl", "TestSupport", metrics],
             swiftSettings: settings),

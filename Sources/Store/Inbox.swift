@@ -67,17 +67,27 @@ public struct Inbox: Sendable {
         }
     }
 
-    /// Keeps this instance's leases from ending.
-    public func renew(owner: String, leaseUntil: Timestamp) async throws { try await lease(of: owner, until: leaseUntil) }
+    /// Keeps the leases of those deliveries from ending that this instance works on. Others that bear its name, such as one that was
+    /// stored although the write seemed to fail, are free when their lease ends.
+    public func renew(_ ids: [String], owner: String, leaseUntil: Timestamp) async throws {
+        for start in stride(from: 0, to: ids.count, by: Inbox.renewalMax) {
+            let some = BSONValue.strings(ids[start..<min(start + Inbox.renewalMax, ids.count)])
+            _ = try await database.run {
+                try $0.updateMany(
+                    ["_id": ["$in": some], "state": "pending", "owner": .string(owner)],
+                    update: ["$set": ["leaseUntil": .date(leaseUntil.milliseconds)]], in: Inbox.collection)
+            }
+        }
+    }
+
+    /// Ids of one renewal: some 400 KB.
+    private static let renewalMax = 10_000
 
     /// Gives this instance's unfinished deliveries back: at a stop, and at a start for what an earlier life left behind.
-    public func release(owner: String) async throws { try await lease(of: owner, until: Timestamp(milliseconds: 0)) }
-
-    private func lease(of owner: String, until: Timestamp) async throws {
+    public func release(owner: String) async throws {
         _ = try await database.run {
             try $0.updateMany(
-                ["state": "pending", "owner": .string(owner)], update: ["$set": ["leaseUntil": .date(until.milliseconds)]],
-                in: Inbox.collection)
+                ["state": "pending", "owner": .string(owner)], update: ["$set": ["leaseUntil": .date(0)]], in: Inbox.collection)
         }
     }
 
