@@ -75,7 +75,7 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "TestSupport", dependencies: ["Model", "Bytes", "Mongo", "Store", "Curl", "HubSpot", "Simulator", logging],
-            path: "Tests/TestSupport", swiftSettings: settings),
+            path: "Tests/TestSupport", swiftSettings: settings + [.unsafeFlags(["-O"])]),  // it compares whole mirrors
         .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: settings),
         .testTarget(name: "BytesTests", dependencies: ["Bytes", "CMongo", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "RulesTests", dependencies: ["Rules", "Model", "TestSupport"], swiftSettings: settings),
@@ -99,7 +99,7 @@ let package = Package(
             name: "SimulatorTests", dependencies: ["Simulator", "Model", "Signature", "TestSupport", logging, nioLocks],
             swiftSettings: settings),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["Model", "Bytes", "Mongo", "Curl", "Simulator", "TestSupport"],
+            name: "EndToEndTests", dependencies: ["Model", "Bytes", "Mongo", "Curl", "Simulator", "TestSupport", logging],
             swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

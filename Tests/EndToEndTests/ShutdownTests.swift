@@ -1,0 +1,74 @@
+import Curl
+import Foundation
+import Model
+import Mongo
+import Simulator
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// Stopping in the middle of work.
+    @Suite(.scratchDatabase) struct ShutdownTests {
+        @Test func aSyncThatIsStoppedEndsAndTheNextOneCompletes() async throws {
+            let database = ScratchDatabase.current
+            try await withSimulator({
+                $0.contacts = 2_000
+                $0.latency = .milliseconds(250)
+            }) { simulator in
+                let environment = Service.environment(
+                    mongodb: try await MongoServer.shared.uri(database.name), hubspot: simulator.baseURL)
+                // `run` sends SIGTERM while the sync is under way, and expects exit 0 within 10 s.
+                let (id, process) = try await Service.run(environment) { service in
+                    let started = try await service.sync("contacts?wait=false")
+                    #expect(started.status == 202)
+                    let id = try #require(started.json["id"] as? String)
+                    let running = try await service.poll("/api/admin/hubspot/sync/runs/\(id)") { ($0.integer("processed") ?? 0) > 0 }
+                    #expect(running.json["state"] as? String == "running")
+                    return (id, service.process)
+                }
+                #expect(process.standardError.contains("Stopped"))
+                simulator.latency = .zero
+                try await Service.run(environment) { service in
+                    let run = try await service.admin("sync/runs/\(id)")
+                    #expect(run.json["state"] as? String == "failed", "\(run.text)")
+                    #expect(run.object("result")["code"] as? String == "interrupted")
+                    let processed = try #require(run.integer("processed"))
+                    #expect((1..<2_000).contains(processed))
+                    #expect((try await service.admin("sync/status").object("runs")["active"] as? [Any])?.isEmpty == true)
+
+                    let next = try await service.sync("contacts")
+                    #expect(next.isSuccess == true)
+                    #expect((next.integer("synced") ?? 0) + (next.integer("updated") ?? 0) == 2_000)
+                    let comparison = try await MirrorComparison([.contacts], simulatorURL: simulator.baseURL, database: database)
+                    #expect(comparison.isEqual && comparison.records == 2_000, "\(comparison.differences.joined(separator: "\n"))")
+                }
+            }
+        }
+
+        @Test func aKilledSyncLeavesWhatTheNextOneCompletes() async throws {
+            let database = ScratchDatabase.current
+            try await withSimulator({
+                $0.contacts = 2_000
+                $0.latency = .milliseconds(100)
+            }) { simulator in
+                let environment = Service.environment(
+                    mongodb: try await MongoServer.shared.uri(database.name), hubspot: simulator.baseURL)
+                let process = try ServiceProcess(["serve"], environment: environment)
+                let port = try await process.number("port", inLineWith: "Listening")
+                _ = try await process.line(with: "MongoDB is ready")
+                let client = Service(process: process, url: "http://127.0.0.1:\(port)", driver: CurlDriver())
+                let id = try #require(try await client.sync("contacts?wait=false").json["id"] as? String)
+                _ = try await client.poll("/api/admin/hubspot/sync/runs/\(id)") { ($0.integer("processed") ?? 0) > 0 }
+                await process.kill()
+                await client.driver.shutDown()
+
+                simulator.latency = .zero
+                try await Service.run(environment) { service in
+                    #expect(try await service.sync("contacts").isSuccess == true)
+                    let comparison = try await MirrorComparison([.contacts], simulatorURL: simulator.baseURL, database: database)
+                    #expect(comparison.isEqual && comparison.records == 2_000, "\(comparison.differences.joined(separator: "\n"))")
+                }
+            }
+        }
+    }
+}
