@@ -91,7 +91,7 @@ let package = Package(
         .testTarget(
             name: "SyncTests",
             dependencies: [
-                "Sync", "Store", "HubSpot", "Simulator", "TestSupport", "Model", "Bytes", "Rules", "Mongo", logging, lifecycle,
+                "Sync", "Store", "HubSpot", "Simulator", "TestSupport", "Model", "Bytes", "Rules", "Mongo", "Curl", "Web", logging, lifecycle,
             ], swiftSettings: settings),
         .testTarget(
             name: "WebTests", dependencies: [

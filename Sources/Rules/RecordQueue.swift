@@ -12,8 +12,12 @@ public struct RecordQueue: Sendable {
     public struct Task: Sendable, Equatable {
         public let key: RecordKey
         public var wish: Wish
-        /// Failed attempts in a row.
+        /// Attempts in a row that did not bring it to its end, for whatever reason.
         public var attempt = 0
+        /// Those whose answer was older than the newest event. An outage counts for nothing here, and a newer event begins anew.
+        public fileprivate(set) var staleReads = 0
+        /// Those that failed by the record itself.
+        public fileprivate(set) var failures = 0
         /// When the first of its events came in.
         public var queuedAt: Timestamp
         fileprivate(set) public var deliveries: Set<Delivery>
@@ -56,9 +60,19 @@ public struct RecordQueue: Sendable {
         /// The mirror holds what HubSpot holds.
         case done
         /// To be tried again at that instant.
-        case retry(at: Timestamp)
+        case retry(at: Timestamp, because: Cause = .away)
         /// Given up; the record says why.
         case failed
+    }
+
+    /// Why a record is tried again. Each cause has an end of its own, so that hours of one do not use up the patience with another.
+    public enum Cause: Sendable {
+        /// HubSpot or MongoDB could not be asked.
+        case away
+        /// The answer was older than the event.
+        case stale
+        /// The record itself failed.
+        case broken
     }
 
     private enum State {
@@ -151,15 +165,15 @@ public struct RecordQueue: Sendable {
         case (.done, let next?), (.failed, let next?):
             wait(next)
             return task.deliveries.subtracting(next.deliveries)
-        case (.retry(let at), nil):
-            task.attempt += 1
+        case (.retry(let at, let cause), nil):
+            task.note(cause)
             states[key] = .retrying(task, at: at)
             retryingCount += 1
             retries.insert(key, at)
             return []
-        case (.retry, let next?):
-            task.attempt += 1
-            task.wish.add(next.wish)
+        case (.retry(_, let cause), let next?):
+            task.note(cause)
+            task.add(next.wish, nil)
             task.deliveries.formUnion(next.deliveries)
             wait(task)
             return []
@@ -182,7 +196,17 @@ public struct RecordQueue: Sendable {
 }
 
 extension RecordQueue.Task {
+    fileprivate mutating func note(_ cause: RecordQueue.Cause) {
+        attempt += 1
+        switch cause {
+        case .away: break
+        case .stale: staleReads += 1
+        case .broken: failures += 1
+        }
+    }
+
     fileprivate mutating func add(_ wish: RecordQueue.Wish, _ delivery: RecordQueue.Delivery?) {
+        if let theirs = wish.changedAt, self.wish.changedAt.map({ $0 < theirs }) ?? true { staleReads = 0 }
         self.wish.add(wish)
         if let delivery { deliveries.insert(delivery) }
     }

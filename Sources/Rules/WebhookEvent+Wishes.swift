@@ -13,13 +13,19 @@ extension WebhookEvent {
             var wish = RecordQueue.Wish()
             wish.isErasure = true
             return [(RecordKey(type, objectId), wish)]
-        case .creation, .deletion, .propertyChange, .restore:
+        case .restore:
+            guard let type, let objectId else { return [] }
+            // What its associations became while it was deleted was not to be read.
+            var wish = RecordQueue.Wish(changedAt: occurredAt)
+            wish.associations = Set(RecordType.allCases)
+            return [(RecordKey(type, objectId), wish)]
+        case .creation, .deletion, .propertyChange:
             guard let type, let objectId else { return [] }
             return [(RecordKey(type, objectId), RecordQueue.Wish(changedAt: occurredAt))]
         }
     }
 
-    /// The survivor is read again and remembers the others; each of the others is looked up and found to be the survivor.
+    /// The survivor is read again with the associations that it took over, and remembers the others; each of the others is looked up and found to be the survivor.
     private var mergeWishes: [(key: RecordKey, wish: RecordQueue.Wish)] {
         guard let type, let survivorId else { return [] }
         var others = Set(mergedIds)
@@ -29,6 +35,7 @@ extension WebhookEvent {
         others.remove(survivorId)
         var wish = RecordQueue.Wish(changedAt: occurredAt)
         wish.mergedIds = others
+        wish.associations = Set(RecordType.allCases)
         return [(RecordKey(type, survivorId), wish)] + others.sorted().map { (RecordKey(type, $0), RecordQueue.Wish()) }
     }
 

@@ -32,6 +32,8 @@ public struct SimulatorSettings: Sendable {
     public var distinctUpdateTimes = true
     /// How long the search index is behind.
     public var searchLag = Duration.zero
+    /// Every batch read answers with the state of some instant of this long a past, as replicas that lag behind do.
+    public var readLag = Duration.zero
 
     // MARK: Limits
 

@@ -75,18 +75,29 @@ public struct Inbox: Sendable {
         }
     }
 
-    /// Keeps this instance's leases from ending.
-    public func renew(owner: String, leaseUntil: Timestamp) async throws { try await lease(of: owner, until: leaseUntil) }
+    /// Keeps the leases of those deliveries from ending that this instance works on. Others that bear its name, such as one that was
+    /// stored although the write seemed to fail, are free when their lease ends.
+    public func renew(_ ids: [String], owner: String, leaseUntil: Timestamp) async throws {
+        for start in stride(from: 0, to: ids.count, by: Inbox.renewalMax) {
+            let some = BSONValue.strings(ids[start..<min(start + Inbox.renewalMax, ids.count)])
+            _ = try await database.run {
+                try $0.updateMany(
+                    ["_id": ["$in": some], "state": "pending", "owner": .string(owner)],
+                    update: ["$set": ["leaseUntil": .date(leaseUntil.milliseconds)]], in: Inbox.collection)
+            }
+        }
+    }
+
+    /// Ids of one renewal: some 400 KB.
+    private static let renewalMax = 10_000
 
     /// Gives this instance's unfinished deliveries back: at a stop, and at a start for what an earlier life left behind.
-    public func release(owner: String) async throws { try await lease(of: owner, until: Inbox.noLease) }
-
-    private func lease(of owner: String, until: Timestamp) async throws {
+    public func release(owner: String) async throws {
         _ = try await database.run {
             try $0.updateMany(
                 // Every lease is later than that: named so that the index of unfinished deliveries serves, and no finished one is looked at.
                 ["state": "pending", "leaseUntil": ["$gte": .date(0)], "owner": .string(owner)],
-                update: ["$set": ["leaseUntil": .date(until.milliseconds)]], in: Inbox.collection)
+                update: ["$set": ["leaseUntil": .date(Inbox.noLease.milliseconds)]], in: Inbox.collection)
         }
     }
 

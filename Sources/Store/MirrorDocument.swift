@@ -33,7 +33,10 @@ enum MirrorDocument {
     /// Of two states with one `updatedAt` (calculated properties change without it) the one read later wins.
     static func guarded(_ record: Record, at now: Timestamp) -> BSONDocument {
         let version = BSONValue.date(record.updatedAt.milliseconds)
-        let wasReadLater: BSONValue = ["lastSyncedAt": ["$not": ["$gt": .date(now.milliseconds)]]]
+        let lagBefore = BSONValue.date(now.milliseconds - MirrorWriter.readLagMax.milliseconds)
+        let wasReadLater: BSONValue = [
+            "lastSyncedAt": ["$not": ["$gt": .date(now.milliseconds)]], "archivedAt": ["$not": ["$gt": lagBefore]],
+        ]
         var conditions: [(String, BSONValue)] = [
             ("_id", .string(record.id)),
             (

@@ -8,6 +8,9 @@ public struct MirrorWriter: Sendable {
     public static let batchMax = 1000
     /// Characters of a `syncError`.
     static let errorMax = 1000
+    /// How far behind an answer of HubSpot's may be. A restored record has a new `updatedAt`; one that has not is believed to be live
+    /// again only when it was read this long after its deletion.
+    static let readLagMax: Duration = .seconds(60)
 
     let database: MongoDatabase
 
@@ -59,9 +62,26 @@ public struct MirrorWriter: Sendable {
 
     // MARK: Leaving the mirror
 
-    /// Erases a record for good: its document, and whatever a stale page may bring of it later.
+    /// Erases a record for good: its document, its id in the associations that it knew of, and whatever a stale page may bring of it
+    /// later.
     public func erase(_ key: RecordKey, at now: Timestamp) async throws {
+        try await database.run { client in
+            let query = MongoQuery(["_id": .string(key.id)], projection: ["associations": 1])
+            guard let associations = try client.findOne(query, in: key.type.rawValue)?["associations"]?.document else { return }
+            for other in RecordType.allCases {
+                guard let ids = associations[other.rawValue]?.array, !ids.isEmpty else { continue }
+                _ = try client.updateMany(
+                    ["_id": ["$in": .array(ids)]],
+                    update: ["$pull": .document(BSONDocument([("associations.\(key.type.rawValue)", .string(key.id))]))],
+                    in: other.rawValue)
+            }
+        }
         try await bury([Tombstone(key: key, reason: .erased, at: now)], type: key.type)
+    }
+
+    /// Those of `ids` that were erased or merged away.
+    public func buried(_ ids: [String], of type: RecordType) async throws -> Set<String> {
+        try await database.run { try Tombstones.buried(ids, of: type, by: $0) }
     }
 
     /// Removes records that were merged into another, and keeps stale pages from bringing them back.
@@ -163,9 +183,10 @@ public struct MirrorWriter: Sendable {
         /// Whether the stored state is newer than the record as it was read at `now`.
         func isNewer(than record: Record, at now: Timestamp) -> Bool {
             if let updatedAt, updatedAt > record.updatedAt.milliseconds { return true }
-            // Deleting a record need not touch its `updatedAt`: a list page that was read before the deletion looks as new.
-            guard archived, !record.archived, let lastSyncedAt, lastSyncedAt > now.milliseconds else { return false }
-            return (archivedAt ?? .max) >= record.updatedAt.milliseconds
+            // Deleting a record need not touch its `updatedAt`: a page that shows the state before the deletion looks as new.
+            guard archived, !record.archived, (archivedAt ?? .max) >= record.updatedAt.milliseconds else { return false }
+            return lastSyncedAt ?? 0 > now.milliseconds
+                || archivedAt ?? 0 > now.milliseconds - MirrorWriter.readLagMax.milliseconds
         }
     }
 

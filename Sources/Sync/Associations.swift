@@ -10,17 +10,17 @@ struct Associations: Sendable {
     let hubspot: HubSpotClient
 
     /// - Parameter ids: any number; a call takes 1,000.
-    /// - Throws: `HubSpotError`, also when HubSpot left some of them out; `MongoError`.
-    func refresh(_ ids: [String], of type: RecordType, to others: some Sequence<RecordType> = RecordType.allCases, as callClass: CallClass)
-        async throws
-    {
-        guard !ids.isEmpty else { return }
+    /// - Returns: those of them that HubSpot failed to read.
+    func refresh(
+        _ ids: [String], of type: RecordType, to others: some Sequence<RecordType> = RecordType.allCases, as callClass: CallClass
+    ) async throws -> [String] {
+        guard !ids.isEmpty else { return [] }
+        var failed: Set<String> = []
         for other in others {
             let found = try await hubspot.associations(from: type, to: other, ids: ids, as: callClass)
             try await mirror.setAssociations(found, of: type, to: other)
-            guard found.count == Set(ids).count else {
-                throw HubSpotError(.damaged, "HubSpot left out the associations of some \(type.rawValue) to \(other.rawValue)")
-            }
+            failed.formUnion(ids.filter { found[$0] == nil })
         }
+        return failed.sorted()
     }
 }

@@ -72,7 +72,9 @@ struct FullSync: Sendable {
     /// missing scope for the other type, say) is told and does not end the walk.
     private func relate(_ ids: [String], of type: RecordType, report: @escaping @Sendable (Report) async -> Void) async {
         do {
-            try await Associations(mirror: mirror, hubspot: hubspot).refresh(ids, of: type, as: .full)
+            for id in try await Associations(mirror: mirror, hubspot: hubspot).refresh(ids, of: type, as: .full) {
+                await report(.trouble("\(type.rawValue) \(id): HubSpot could not read its associations"))
+            }
         } catch where !Task.isCancelled {
             await report(.trouble("associations of \(ids.count) \(type.rawValue) could not be read: \(error)"))
         } catch {
@@ -92,7 +94,7 @@ struct FullSync: Sendable {
             guard !ids.isEmpty else { return }
             for start in stride(from: 0, to: ids.count, by: FullSync.pageSize) {
                 try Task.checkCancellation()
-                let tasks = ids[start..<min(start + FullSync.pageSize, ids.count)].map { RecordQueue.Task(key: RecordKey(type, $0), at: .now) }
+                let tasks = ids[start..<min(start + FullSync.pageSize, ids.count)].map { RecordQueue.Task(key: RecordKey(type, $0), at: startedAt - Outcomes.visibleAfter) }
                 await report(.leftovers(await outcomes.reach(tasks)))
             }
         }

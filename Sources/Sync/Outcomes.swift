@@ -31,7 +31,8 @@ struct Outcomes: Sendable {
             var results: [RecordKey: Result] = [:]
             let erasures = tasks.filter(\.wish.isErasure)
             for task in erasures {
-                try await mirror.erase(task.key, at: .now)
+                // What was merged into it is the same person's.
+                for id in [task.key.id] + task.wish.mergedIds.sorted() { try await mirror.erase(RecordKey(type, id), at: .now) }
                 results[task.key] = .left
             }
             let reads = tasks.filter { !$0.wish.isErasure }
@@ -76,34 +77,42 @@ struct Outcomes: Sendable {
 
         // What is missing was merged away, deleted, erased or is not yet to be seen.
         var told: [String: String] = [:]
-        for task in tasks where found[task.key.id] != nil { for id in task.wish.mergedIds { told[id] = task.key.id } }
+        for task in tasks { for id in task.wish.mergedIds { told[id] = task.key.id } }
         let missing = live.missing.filter { broken[$0] == nil }
-        let survivors = try await survivors(of: missing, told, among: live.records, isAsked: Set(ids), type, properties)
+        var survivors = try await survivors(of: missing, told, among: live.records, isAsked: Set(ids), type, properties)
         let deleted = live.missing.filter { survivors[$0] == nil && broken[$0] == nil }
-        var archived: Set<String> = []
+        var bin: [String: Record] = [:]
         var gone: Set<String> = []
         if !deleted.isEmpty {
             readAt = .now
-            let bin = try await hubspot.read(type, ids: deleted, properties: properties, archived: true, as: callClass)
-            broken.merge(try await write(bin.records.filter { deleted.contains($0.id) }, of: type, readAt: readAt)) { $1 }
-            for failure in bin.failures { if let id = failure.id { broken[id] = failure.message } }
-            archived = Set(bin.records.map(\.id))
-            gone = Set(deleted.filter { !archived.contains($0) && broken[$0] == nil })
+            let archived = try await hubspot.read(type, ids: deleted, properties: properties, archived: true, as: callClass)
+            let records = archived.records.filter { deleted.contains($0.id) }
+            broken.merge(try await write(records, of: type, readAt: readAt)) { $1 }
+            for failure in archived.failures { if let id = failure.id { broken[id] = failure.message } }
+            for record in records {
+                bin[record.id] = record
+                // A survivor that was deleted after the merge.
+                for id in record.mergedIds where deleted.contains(id) { survivors[id] = record.id }
+            }
+            gone = Set(deleted.filter { bin[$0] == nil && survivors[$0] == nil && broken[$0] == nil })
+            // Of those it is known why.
+            if !gone.isEmpty { gone.subtract(try await mirror.buried(gone.sorted(), of: type)) }
         }
 
         var results: [RecordKey: Result] = [:]
         var surelyGone: [String] = []
         for task in tasks {
             let id = task.key.id
+            let state: Timestamp? = found[id]?.updatedAt ?? bin[id].map { max($0.updatedAt, $0.archivedAt ?? $0.updatedAt) }
             if let message = broken[id] {
                 results[task.key] = .broken(message)
-            } else if let record = found[id] {
-                let isStale = task.wish.changedAt.map { record.updatedAt < $0 } ?? false
-                results[task.key] = isStale ? .stale : .reached
-            } else if gone.contains(id), let changedAt = task.wish.changedAt, Timestamp.now - changedAt < Outcomes.visibleAfter,
-                task.attempt < Pool.staleAttemptsMax
+            } else if let state {
+                let isStale = task.wish.changedAt.map { state < $0 } ?? false
+                results[task.key] = isStale ? .stale : found[id] == nil ? .left : .reached
+            } else if gone.contains(id), task.staleReads < Pool.staleAttemptsMax,
+                Timestamp.now - (task.wish.changedAt ?? task.queuedAt) < Outcomes.visibleAfter
             {
-                // Perhaps so new that this part of HubSpot does not know it yet.
+                // Perhaps so new, or restored so lately, that this part of HubSpot does not know it yet.
                 results[task.key] = .stale
             } else {
                 if gone.contains(id) { surelyGone.append(id) }
@@ -117,16 +126,19 @@ struct Outcomes: Sendable {
             try await mirror.archiveGone(surelyGone, of: type, at: readAt)
         }
         for (id, survivor) in survivors { try await mirror.absorb([id], into: RecordKey(type, survivor), at: readAt) }
-        for task in tasks where found[task.key.id] != nil {
-            let merged = task.wish.mergedIds.filter { found[$0] == nil }
-            if !merged.isEmpty { try await mirror.absorb(merged.sorted(), into: task.key, at: readAt) }
+        for task in tasks where !task.wish.mergedIds.isEmpty {
+            // Whatever this read shows: a merge is never undone, and its survivor may have gone since.
+            let ids = task.wish.mergedIds.filter { survivors[$0] == nil }
+            try await mirror.absorb(ids.sorted(), into: RecordKey(type, survivors[task.key.id] ?? task.key.id), at: readAt)
         }
-        try await refreshAssociations(of: tasks.filter { found[$0.key.id] != nil }, type)
+        for key in try await refreshAssociations(of: tasks.filter { found[$0.key.id] != nil }, type) {
+            results[key] = .broken("HubSpot could not read the record's associations")
+        }
         return results
     }
 
     /// How long after its change a record may stay invisible.
-    private static let visibleAfter: Duration = .seconds(60)
+    static let visibleAfter: Duration = .seconds(60)
 
     private func write(_ records: [Record], of type: RecordType, readAt: Timestamp) async throws -> [String: String] {
         guard !records.isEmpty else { return [:] }
@@ -158,11 +170,14 @@ struct Outcomes: Sendable {
         return survivors
     }
 
-    private func refreshAssociations(of tasks: [RecordQueue.Task], _ type: RecordType) async throws {
+    /// - Returns: the records whose associations HubSpot failed to read.
+    private func refreshAssociations(of tasks: [RecordQueue.Task], _ type: RecordType) async throws -> [RecordKey] {
         let associations = Associations(mirror: mirror, hubspot: hubspot)
+        var failed: [RecordKey] = []
         for other in RecordType.allCases {
             let ids = tasks.filter { $0.wish.associations.contains(other) }.map(\.key.id)
-            try await associations.refresh(ids, of: type, to: [other], as: callClass)
+            failed += try await associations.refresh(ids, of: type, to: [other], as: callClass).map { RecordKey(type, $0) }
         }
+        return failed
     }
 }

@@ -3,7 +3,7 @@ public import Logging
 import Metrics
 public import Model
 import Mongo
-import Rules
+public import Rules
 public import ServiceLifecycle
 public import Store
 
@@ -35,7 +35,7 @@ public actor Pool: Service {
     private let concurrency: Int
     private let owner: String
     private let logger: Logger
-    private let backoff = Backoff(base: .milliseconds(250), cap: .seconds(30))
+    private let backoff: Backoff
 
     private var queue = RecordQueue()
     private var open: [RecordQueue.Delivery: Open] = [:]
@@ -46,13 +46,19 @@ public actor Pool: Service {
     private var running = 0
     private var lagsMs: [Int64] = []
     private var lagCursor = 0
-    /// The last time that a batch that was not full went out while the budget ran low.
-    private var lastSmallBatch = ContinuousClock.now
+    /// The last time that a batch went out while the budget ran low.
+    private var lastPacedBatch = ContinuousClock.now
     private let wakeUps: AsyncStream<Void>
     private let wake: AsyncStream<Void>.Continuation
 
-    /// - Parameter owner: names this instance in the inbox; the same after a restart.
-    public init(store: Store, hubspot: HubSpotClient, catalog: PropertyCatalog, concurrency: Int, owner: String, logger: Logger) {
+    /// - Parameters:
+    ///   - owner: names this instance in the inbox; the same after a restart.
+    ///   - backoff: of a record that is tried again.
+    public init(
+        store: Store, hubspot: HubSpotClient, catalog: PropertyCatalog, concurrency: Int, owner: String,
+        backoff: Backoff = Backoff(base: .milliseconds(250), cap: .seconds(30)), logger: Logger
+    ) {
+        self.backoff = backoff
         inbox = store.inbox
         outcomes = Outcomes(mirror: store.writer, hubspot: hubspot, catalog: catalog, callClass: .webhook)
         self.hubspot = hubspot
@@ -154,17 +160,19 @@ public actor Pool: Service {
         wake.yield()
     }
 
-    /// Natural batching: what is there goes at once while calls are plenty. When half of the budget is used up, batches that are not
-    /// full go out only as fast as calls come back, so that tasks gather instead; half as fast while bulk work waits for calls.
+    /// Natural batching: what is there goes at once while calls are plenty. When half of the budget is used up, batches go out only as
+    /// fast as calls come back, so that events gather on the records that wait; those that are not full half as fast while bulk work
+    /// waits for calls.
     private func gatheringPause() async -> Duration? {
-        guard queue.waitingCount < Pool.batchMax, queue.waitingCount > 0 else { return nil }
+        guard queue.waitingCount > 0 else { return nil }
         let budget = await hubspot.budget
         guard budget.remaining * 2 < budget.limit.calls else { return nil }
         let isBulkWaiting = CallClass.allCases.contains { $0 > .live && budget.waiting[$0, default: 0] > 0 }
-        let spacing = budget.limit.interval / budget.limit.calls * (isBulkWaiting ? 2 : 1)
-        let since = ContinuousClock.now - lastSmallBatch
+        let isFull = queue.waitingCount >= Pool.batchMax
+        let spacing = budget.limit.interval / budget.limit.calls * (isBulkWaiting && !isFull ? 2 : 1)
+        let since = ContinuousClock.now - lastPacedBatch
         if since >= spacing {
-            lastSmallBatch = .now
+            lastPacedBatch = .now
             return nil
         }
         return spacing - since
@@ -178,15 +186,18 @@ public actor Pool: Service {
             let outcome: RecordQueue.Outcome
             switch results[task.key] ?? .again(nil) {
             case .reached, .left: outcome = .done
-            case .stale where task.attempt < Pool.staleAttemptsMax:
-                outcome = .retry(at: now + backoff.delay(failures: task.attempt + 1, using: &random))
+            case .stale where task.staleReads < Pool.staleAttemptsMax:
+                // At least half of the ceiling: all repeats together must outlast HubSpot's lag.
+                let ceiling = backoff.ceiling(failures: task.staleReads + 1)
+                let delay = ceiling / 2 + backoff.delay(failures: task.staleReads + 1, using: &random) / 2
+                outcome = .retry(at: now + delay, because: .stale)
             case .stale: outcome = .done
             case .again(let wait):
                 let delay = backoff.delay(failures: task.attempt + 1, using: &random)
-                outcome = .retry(at: now + max(delay, wait ?? .zero))
-            case .broken(let message) where task.attempt + 1 < Pool.attemptsMax:
+                outcome = .retry(at: now + max(delay, wait ?? .zero), because: .away)
+            case .broken(let message) where task.failures + 1 < Pool.attemptsMax:
                 logger.debug("A record failed; it is tried again", metadata: ["record": "\(task.key)", "error": "\(message)"])
-                outcome = .retry(at: now + backoff.delay(failures: task.attempt + 1, using: &random))
+                outcome = .retry(at: now + backoff.delay(failures: task.failures + 1, using: &random), because: .broken)
             case .broken(let message):
                 logger.warning("A record is given up", metadata: ["record": "\(task.key)", "error": "\(message)"])
                 await outcomes.giveUp(task.key, message)
@@ -279,7 +290,7 @@ public actor Pool: Service {
                     hasReleased = true
                 }
                 let leaseUntil = Timestamp.now + Pool.lease
-                if !openIds.isEmpty { try await inbox.renew(owner: owner, leaseUntil: leaseUntil) }
+                if !openIds.isEmpty { try await inbox.renew(Array(openIds), owner: owner, leaseUntil: leaseUntil) }
                 await claim()
             } catch {
                 logger.debug("The inbox could not be looked into", metadata: ["error": "\(error)"])

@@ -67,6 +67,16 @@ struct StatusRoutes {
                         json.member("limit", budget.limit.calls)
                         json.member("intervalMs", budget.limit.interval.milliseconds)
                         json.member("remaining", budget.remaining)
+                        json.member("inFlight", budget.inFlight)
+                        json.object("waiting") { json in
+                            for callClass in CallClass.allCases { json.member(callClass.description, budget.waiting[callClass, default: 0]) }
+                        }
+                        json.member("pausedMs", budget.pausedFor?.milliseconds ?? 0)
+                        json.member("pauseReason", budget.pauseReason?.rawValue)
+                        json.member("searchLimit", budget.searchLimit.calls)
+                        json.member("searchRemaining", budget.searchRemaining)
+                        json.member("dailyLimit", budget.dailyLimit)
+                        json.member("dailyRemaining", budget.dailyRemaining)
                     }
                 }
                 json.object("mongodb") { json in

@@ -72,7 +72,7 @@ public struct WebService: Service, CustomStringConvertible, CustomReflectable {
         let router = Router(context: AppContext.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: ErrorAnswers())
         HealthRoutes(store: store).add(to: router)
-        MetricsRoute(metrics: metrics).add(to: router)
+        MetricsRoute(metrics: metrics, hubspot: hubspot, pool: pool).add(to: router)
         OpenAPI.addRoute(to: router)
         let webhooks = WebhookCounters()
         WebhookReceiver(

@@ -57,6 +57,39 @@ import Testing
         #expect(queue.finish(key(1), .failed) == [1])
     }
 
+    @Test func anOutageDoesNotUseUpThePatienceWithStaleReads() {
+        var queue = RecordQueue()
+        queue.add(key(1), .init(changedAt: Self.start), of: 1, at: Self.start)
+        for attempt in 1...20 {
+            _ = queue.nextBatch(max: 1, at: Self.start + .seconds(attempt))
+            _ = queue.finish(key(1), .retry(at: Self.start + .seconds(attempt), because: .away))
+        }
+        let afterOutage = queue.nextBatch(max: 1, at: Self.start + .seconds(21)).first
+        #expect(afterOutage?.attempt == 20)
+        #expect(afterOutage?.staleReads == 0)
+        #expect(afterOutage?.failures == 0)
+        _ = queue.finish(key(1), .retry(at: Self.start + .seconds(22), because: .broken))
+        _ = queue.nextBatch(max: 1, at: Self.start + .seconds(22))
+        _ = queue.finish(key(1), .retry(at: Self.start + .seconds(23), because: .stale))
+        let last = queue.nextBatch(max: 1, at: Self.start + .seconds(23)).first
+        #expect(last?.staleReads == 1)
+        #expect(last?.failures == 1)
+    }
+
+    @Test func aNewerEventIsWorthNewReads() {
+        var queue = RecordQueue()
+        queue.add(key(1), .init(changedAt: Self.start), of: 1, at: Self.start)
+        for attempt in 1...3 {
+            _ = queue.nextBatch(max: 1, at: Self.start + .seconds(attempt))
+            _ = queue.finish(key(1), .retry(at: Self.start + .seconds(attempt), because: .stale))
+        }
+        queue.add(key(1), .init(changedAt: Self.start), of: 2, at: Self.start)
+        #expect(queue.nextBatch(max: 1, at: Self.start + .seconds(5)).first?.staleReads == 3, "a repeated event is not newer")
+        queue.add(key(1), .init(changedAt: Self.start + .seconds(1)), of: 3, at: Self.start)
+        _ = queue.finish(key(1), .retry(at: Self.start + .seconds(6), because: .stale))
+        #expect(queue.nextBatch(max: 1, at: Self.start + .seconds(6)).first?.staleReads == 0)
+    }
+
     /// Whatever the order of events and ends, no record runs twice at once, no event is forgotten, and every delivery is
     /// released by its last record and not before.
     @Test(arguments: 1...300 as ClosedRange<UInt64>) func everyEventIsFollowedByARun(seed: UInt64) {

@@ -44,11 +44,11 @@ import Testing
         let inbox = try await Store.scratch().inbox
         try await inbox.append([delivery("a")], owner: "one", leaseUntil: at(15))
         try await inbox.append([delivery("b")], owner: "two", leaseUntil: at(15))
-        try await inbox.renew(owner: "one", leaseUntil: at(100))
+        try await inbox.renew(["a", "b"], owner: "one", leaseUntil: at(100))
         #expect(try await claim(inbox, "1", owner: "three", at: 20) == ["b"])
         #expect(try await claim(inbox, "2", owner: "three", at: 101) == ["a", "b"])
         // "one" lost it: its renewal changes nothing.
-        try await inbox.renew(owner: "one", leaseUntil: at(1000))
+        try await inbox.renew(["a", "b"], owner: "one", leaseUntil: at(1000))
         #expect(try await claim(inbox, "3", owner: "four", at: 200) == ["a", "b"])
     }
 
@@ -247,7 +247,7 @@ import Testing
         try await inbox.finish((0..<2990).map { (String(10_000 + $0), []) }, at: at(1))
         _ = try await database.run { try $0.command(["profile": 2]) }
         _ = try await claim(inbox, "1", owner: "two", at: 1, limit: 5)
-        try await inbox.renew(owner: "two", leaseUntil: at(30))
+        try await inbox.renew(["12990", "12991"], owner: "two", leaseUntil: at(30))
         try await inbox.release(owner: "two")
         for change in [
             { $0.hubspotId = "7" }, { $0.limit = 10 },

@@ -74,9 +74,13 @@ extension HubSpotAPI {
     }
 
     /// The record that an id or unique value leads to: merges followed, and only live or only archived ones.
-    private func find(_ id: String, _ idProperty: String?, archived: Bool, _ shelf: Shelf) -> Entry? {
+    ///
+    /// - Parameter time: nil for the current state.
+    private func find(_ id: String, _ idProperty: String?, archived: Bool, asOf time: Int64? = nil, _ shelf: Shelf) -> Entry? {
         if let idProperty, idProperty != "hs_object_id" { return archived ? nil : shelf.holder(of: id, property: idProperty) }
-        guard let number = Int64(id), let entry = shelf.resolved(number) else { return nil }
+        guard let number = Int64(id), let entry = time.map({ shelf.resolved(number, asOf: $0) }) ?? shelf.resolved(number) else {
+            return nil
+        }
         if archived { return entry.id == number && entry.state.fate == .archived ? entry : nil }
         return entry.state.fate == .live ? entry : nil
     }
@@ -301,14 +305,16 @@ extension HubSpotAPI {
             guard let id = input["id"]?.text else { throw .validation("id is required", in: "inputs") }
             ids.append(id)
         }
+        let chance = self.state.withLockedValue { $0.random.unit() }
         let (results, missing) = world.state.withLockedValue { state in
             let shelf = state.shelves[type]!
+            let time = state.readLagMs > 0 ? world.now() - Int64(chance * Double(state.readLagMs)) : nil
             // An empty list asks for the default set, as an absent one does.
             let view = RecordView(names.flatMap { $0.isEmpty ? nil : $0 }, history: history, shelf: shelf)
             var missing: [String] = []
             var found: [Int64: Entry] = [:]
             for id in ids {
-                if let entry = find(id, idProperty, archived: archived, shelf) {
+                if let entry = find(id, idProperty, archived: archived, asOf: time, shelf) {
                     found[entry.id] = entry
                 } else if !missing.contains(id) {
                     missing.append(id)

@@ -46,6 +46,20 @@ struct Shelf: Sendable {
         return entry
     }
 
+    /// The record that the id led to at `time`, as far as earlier states are kept.
+    func resolved(_ id: Int64, asOf time: Int64) -> Entry? {
+        var entry = entry(id)
+        while var current = entry {
+            if let past = current.past.first(where: { $0.until > time }) {
+                guard let state = past.state else { return nil }
+                current.state = state
+            }
+            guard case .merged(let survivor) = current.state.fate else { return current }
+            entry = self.entry(survivor)
+        }
+        return nil
+    }
+
     func live(_ id: Int64) -> Entry? {
         guard let entry = entry(id), entry.state.fate == .live else { return nil }
         return entry

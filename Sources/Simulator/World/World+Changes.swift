@@ -13,7 +13,7 @@ extension World {
             let id = state.shelves[type]!.takeId()
             var record = RecordState(createdAt: now, updatedAt: now)
             record.changes = properties.filter { !$0.value.isEmpty }
-            state.shelves[type]!.insert(Entry(id: id, state: record), now: now, lag: state.searchLagMs)
+            state.shelves[type]!.insert(Entry(id: id, state: record), now: now, lag: state.keptMs)
             for name in properties.keys.sorted() where !(properties[name] ?? "").isEmpty {
                 events.append(
                     WorldEvent(
@@ -39,7 +39,7 @@ extension World {
                 throw WorldError(kind: .notFound)
             }
             try state.shelves[type]!.check(properties, for: entry.id)
-            state.set(properties, of: type, entry, at: stamp(entry), source: source, lag: state.searchLagMs, events: &events)
+            state.set(properties, of: type, entry, at: stamp(entry), source: source, lag: state.keptMs, events: &events)
             return entry.id
         }
     }
@@ -51,7 +51,7 @@ extension World {
             let now = now()
             entry.state.fate = .archived
             entry.state.archivedAt = now
-            state.shelves[type]!.replace(entry, now: now, lag: state.searchLagMs)
+            state.shelves[type]!.replace(entry, now: now, lag: state.keptMs)
             events.append(WorldEvent(type: type, id: id, occurredAt: now, verb: .deletion, source: source))
         }
     }
@@ -71,7 +71,7 @@ extension World {
             entry.state.fate = .live
             entry.state.archivedAt = nil
             entry.state.updatedAt = now
-            state.shelves[type]!.replace(entry, now: now, lag: state.searchLagMs)
+            state.shelves[type]!.replace(entry, now: now, lag: state.keptMs)
             events.append(WorldEvent(type: type, id: id, occurredAt: now, verb: .restore, source: "CRM_UI"))
         }
     }
@@ -118,12 +118,12 @@ extension World {
                 state.associations.move(type, from: gone.id, to: id, shelves: state.shelves)
                 gone.state.fate = .merged(id)
                 gone.state.changes = [:]
-                state.shelves[type]!.replace(gone, now: now, lag: state.searchLagMs)
+                state.shelves[type]!.replace(gone, now: now, lag: state.keptMs)
             }
             if keeps {
-                state.shelves[type]!.replace(result, now: now, lag: state.searchLagMs)
+                state.shelves[type]!.replace(result, now: now, lag: state.keptMs)
             } else {
-                state.shelves[type]!.insert(result, now: now, lag: state.searchLagMs)
+                state.shelves[type]!.insert(result, now: now, lag: state.keptMs)
             }
             let merge = WorldEvent.Verb.merge(primary: first.id, merged: [second.id], new: id, moved: moved.count)
             events.append(WorldEvent(type: type, id: id, occurredAt: now, verb: merge, source: "CRM_UI"))
@@ -152,7 +152,7 @@ extension World {
             try state.shelves[type]!.check(properties, for: entries.count == 1 ? first.id : nil)
             for entry in entries {
                 state.set(
-                    properties, of: type, entry, at: time, source: "CRM_UI_BULK_ACTION", lag: state.searchLagMs, events: &events)
+                    properties, of: type, entry, at: time, source: "CRM_UI_BULK_ACTION", lag: state.keptMs, events: &events)
             }
             return entries.map(\.id)
         }

@@ -11,6 +11,9 @@ public final class World: Sendable {
         var associations = Associations()
         var mergeKeepsPrimary: Bool
         var searchLagMs: Int64
+        var readLagMs: Int64
+        /// How long earlier states are kept.
+        var keptMs: Int64 { max(searchLagMs, readLagMs) }
         var searches = SearchCache()
         /// Where events go. Called under the lock, so it must only keep them.
         var sink: (@Sendable ([WorldEvent]) -> Void)?
@@ -30,7 +33,8 @@ public final class World: Sendable {
                     .contacts: Shelf(type: .contacts, count: settings.contacts, settings: settings),
                     .companies: Shelf(type: .companies, count: settings.companies, settings: settings),
                     .deals: Shelf(type: .deals, count: settings.deals, settings: settings),
-                ], mergeKeepsPrimary: settings.mergeKeepsPrimary, searchLagMs: settings.searchLag.milliseconds))
+                ], mergeKeepsPrimary: settings.mergeKeepsPrimary, searchLagMs: settings.searchLag.milliseconds,
+                readLagMs: settings.readLag.milliseconds))
         guard settings.archivedFromStart > 0 else { return }
         for type in RecordType.allCases {
             let count = state.withLockedValue { $0.shelves[type]!.seeds.count }
@@ -55,6 +59,8 @@ public final class World: Sendable {
         get { state.withLockedValue { $0.mergeKeepsPrimary } }
         set { state.withLockedValue { $0.mergeKeepsPrimary = newValue } }
     }
+
+    public func setReadLag(_ lag: Duration) { state.withLockedValue { $0.readLagMs = lag.milliseconds } }
 
     public func setSearchLag(_ lag: Duration) { state.withLockedValue { $0.searchLagMs = lag.milliseconds } }
 
