@@ -142,6 +142,7 @@ public final class ServiceProcess: @unchecked Sendable {  // `lock` guards every
             try? handle.close()  // nothing is left to read
             lock.withLock {
                 streamsOpen -= 1
+                if streamsOpen == 0 { letWatcherGo() }
                 settle()
             }
         }.start()
@@ -158,13 +159,18 @@ public final class ServiceProcess: @unchecked Sendable {  // `lock` guards every
     // MARK: Its end
 
     private func ended(_ process: Process) {
-        // Fails only when the watcher is gone, which is what is wanted.
-        try? leash.fileHandleForWriting.write(contentsOf: Data("ended\n".utf8))
-        try? leash.fileHandleForWriting.close()
         lock.withLock {
             status = process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
             settle()
         }
+    }
+
+    /// The process has closed its output, so it has ended. Foundation notices that only when the watcher has, too: it looks at a
+    /// descriptor that both inherit.
+    private func letWatcherGo() {
+        // Fails only when the watcher is gone, which is what is wanted.
+        try? leash.fileHandleForWriting.write(contentsOf: Data("ended\n".utf8))
+        try? leash.fileHandleForWriting.close()
     }
 
     /// Once the process is gone and all that it said is read.
