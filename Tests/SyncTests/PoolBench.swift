@@ -53,7 +53,7 @@ struct PoolBench: Sendable {
                 baseURL: simulator.baseURL, accessToken: settings.token, rateLimit: unlimited, searchRateLimit: unlimited,
                 attemptsMax: 3, backoff: Backoff(base: .milliseconds(2), cap: .milliseconds(10))), driver: driver, logger: logger)
         let catalog = PropertyCatalog(hubspot: hubspot)
-        let runs = Runs(store: store.runs, hubspot: hubspot, mirror: store.writer, catalog: catalog, logger: logger)
+        let runs = Runs(store: store, hubspot: hubspot, catalog: catalog, logger: logger)
         let pool = Pool(
             store: store, hubspot: hubspot, catalog: catalog, concurrency: 4, owner: "bench", backoff: backoff, logger: logger)
         let account = AccountIdentity(hubspot: hubspot, logger: logger)
