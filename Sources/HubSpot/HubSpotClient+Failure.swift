@@ -42,7 +42,11 @@ extension HubSpotClient.Failure {
         var fallback: String
         switch status {
         case 401: (kind, fallback) = (.unauthorized, "HubSpot does not accept the access token")
-        case 403: (kind, fallback) = (.missingScopes(body?.scopes ?? []), "the access token lacks a scope")
+        case 403:
+            let scopes = body?.scopes ?? []
+            kind = .missingScopes(scopes)
+            fallback = "the access token lacks a scope"
+            if !scopes.isEmpty { fallback += " (" + HubSpotClient.quotable(scopes.joined(separator: " or "), hiding: token) + ")" }
         case 404 where body != nil || response.body.isEmpty: (kind, fallback) = (.notFound, "HubSpot knows no such record or path")
         // Not HubSpot's API but some web server: no word about whether a record exists.
         case 404: (kind, fallback) = (.damaged, "the answer to a call that HubSpot would answer with JSON is another page")
