@@ -57,7 +57,7 @@ extension EndToEnd {
                     #expect(frames.count >= 3)
                     #expect(frames.contains { $0.contains("█") && $0.contains("░") && $0.contains("/s") && $0.contains(" left") }, "\(drawn)")
                     #expect(frames.last?.contains("100 %  1,500 of 1,500") == true, "\(drawn)")
-                    #expect(drawn.hasSuffix("\n"))
+                    #expect(drawn.utf8.last == UInt8(ascii: "\n"))
                     // The result alone goes to the pipe.
                     #expect(Service.Reply(status: 0, body: Array(process.standardOutput.utf8)).integer("synced") == 1_500)
                 }
