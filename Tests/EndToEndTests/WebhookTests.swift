@@ -61,11 +61,6 @@ extension EndToEnd {
                     #expect(total <= 300)
                     #expect(refused == 0)
                     #expect(try await expectEqual(simulator).records >= count)
-                    // A debug binary spends its time elsewhere.
-                    if try ServiceProcess.isRelease {
-                        #expect(end - start <= max(needed, delivered - start) * 1.2)
-                        #expect(latencies["p99"] ?? .infinity < 100)
-                    }
                 }
             }
         }
@@ -92,7 +87,6 @@ extension EndToEnd {
                             format: "one event on an idle system, %d times: median %.1f ms, max %.1f ms beyond HubSpot's 50 ms", sorted.count,
                             sorted[sorted.count / 2], sorted[sorted.count - 1]))
                     #expect(sorted[sorted.count / 2] < 100)
-                    if try ServiceProcess.isRelease { #expect(sorted[sorted.count - 1] < 100) }
                 }
             }
         }

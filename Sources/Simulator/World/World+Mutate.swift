@@ -38,7 +38,10 @@ extension World {
         switch kind {
         case .update:
             guard let id = randomLive(type, &random) else { return false }
-            try update(type, id, randomProperties(type, &random), source: "CRM_UI")
+            // An edit that changes nothing is told to nobody, and a mirror could not know of its new date.
+            let changes = randomProperties(type, &random).filter { value(type, id, $0.key) ?? "" != $0.value }
+            guard !changes.isEmpty else { return false }
+            try update(type, id, changes, source: "CRM_UI")
         case .create:
             var properties = randomProperties(type, &random)
             switch type {
