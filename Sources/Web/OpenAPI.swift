@@ -2,6 +2,7 @@ import Bytes
 import HTTPTypes
 import Hummingbird
 import Model
+import Rules
 
 /// The description of everything that is answered over HTTP, in OpenAPI 3.1. Records' fields come from `RecordType.typedFields`, and the
 /// tests hold every answer against it, so it cannot drift from the code.
@@ -327,6 +328,13 @@ enum OpenAPI {
     private static let source: [(String, JSONTree)] = [("source", ["type": "string", "enum": ["mongodb", "hubspot"]]), ("synced", flag)]
     private static let fallback: (String, JSONTree) = ("fallback", described(["const": true], "MongoDB failed, so HubSpot answered."))
 
+    private static let rateLimit: [(String, JSONTree)] =
+        ["limit", "intervalMs", "remaining", "inFlight", "pausedMs", "searchLimit", "searchRemaining"].map { ($0, count) }
+        + [
+            ("waiting", closed(CallClass.allCases.map { ($0.description, count) })),
+            ("pauseReason", ["type": ["string", "null"]]), ("dailyLimit", countOrNull), ("dailyRemaining", countOrNull),
+        ]
+
     private static var statusFields: [(String, JSONTree)] {
         RecordType.allCases.map { ($0.rawValue, ref("MirrorCounts")) } + [
             ("tasks", closed(["queued", "inFlight", "retrying", "failed", "oldestAgeMs"].map { ($0, countOrNull) })),
@@ -348,7 +356,7 @@ enum OpenAPI {
                 "hubspot",
                 closed([
                     ("reachable", flag),
-                    ("rateLimit", closed([("limit", count), ("intervalMs", count), ("remaining", count)])),
+                    ("rateLimit", closed(rateLimit)),
                 ])
             ),
             ("mongodb", closed([("reachable", flag)])),

@@ -35,10 +35,12 @@ import Testing
 
     @Test(arguments: [WebhookEvent.Verb.creation, .deletion, .propertyChange, .restore], RecordType.allCases)
     func aChangeAsksForAReadThatIsNotOlder(verb: WebhookEvent.Verb, type: RecordType) {
-        #expect(wishes(event(verb, type)) == [RecordKey(type, "1"): wish(changedAt: instant)])
+        // A restored record has its associations back, of which nothing else tells.
+        let associations = verb == .restore ? Set(RecordType.allCases) : []
+        #expect(wishes(event(verb, type)) == [RecordKey(type, "1"): wish(changedAt: instant, associations: associations)])
         var undated = event(verb, type)
         undated.occurredAt = nil
-        #expect(wishes(undated) == [RecordKey(type, "1"): wish()])
+        #expect(wishes(undated) == [RecordKey(type, "1"): wish(associations: associations)])
     }
 
     @Test(arguments: WebhookEvent.Verb.allCases) func whatNamesNoRecordAsksForNothing(verb: WebhookEvent.Verb) {
@@ -54,6 +56,8 @@ import Testing
         #expect(wishes(event(.privacyDeletion)) == [RecordKey(.contacts, "1"): erasure])
     }
 
+    private let all = Set(RecordType.allCases)
+
     /// Both of HubSpot's behaviours: a third record results, or the preferred one stays.
     @Test func aMergeRefreshesTheSurvivorAndLooksUpTheOthers() {
         var merge = event(.merge, .companies, id: "777")
@@ -62,14 +66,14 @@ import Testing
         merge.newId = "777"
         #expect(
             wishes(merge) == [
-                RecordKey(.companies, "777"): wish(changedAt: instant, mergedIds: ["111", "222", "333"]),
+                RecordKey(.companies, "777"): wish(changedAt: instant, associations: all, mergedIds: ["111", "222", "333"]),
                 RecordKey(.companies, "111"): wish(), RecordKey(.companies, "222"): wish(), RecordKey(.companies, "333"): wish(),
             ])
         merge.objectId = "111"
         merge.newId = "111"
         #expect(
             wishes(merge) == [
-                RecordKey(.companies, "111"): wish(changedAt: instant, mergedIds: ["222", "333"]),
+                RecordKey(.companies, "111"): wish(changedAt: instant, associations: all, mergedIds: ["222", "333"]),
                 RecordKey(.companies, "222"): wish(),
                 RecordKey(.companies, "333"): wish(),
             ])
@@ -81,10 +85,10 @@ import Testing
         merge.mergedIds = ["222"]
         #expect(
             wishes(merge) == [
-                RecordKey(.contacts, "111"): wish(changedAt: instant, mergedIds: ["222"]), RecordKey(.contacts, "222"): wish(),
+                RecordKey(.contacts, "111"): wish(changedAt: instant, associations: all, mergedIds: ["222"]), RecordKey(.contacts, "222"): wish(),
             ])
         let bare = event(.merge, id: "5")
-        #expect(wishes(bare) == [RecordKey(.contacts, "5"): wish(changedAt: instant)])
+        #expect(wishes(bare) == [RecordKey(.contacts, "5"): wish(changedAt: instant, associations: all)])
     }
 
     /// No read can be too old for an association: a change of it need not touch the record's modified date.
