@@ -8,7 +8,6 @@ struct FullSync: Sendable {
     /// Pages that may be on their way into MongoDB while the next one is read: enough to hide a write behind a read,
     /// few enough to keep memory flat when MongoDB is the slower one.
     static let pagesInHandMax = 4
-    static let pageSize = 100
     /// Ids that are looked up in the mirror at once after the walk.
     static let leftoversMax = 10_000
 
@@ -37,7 +36,7 @@ struct FullSync: Sendable {
                 // Before the call: the page is at least as new as this.
                 let readAt = Timestamp.now
                 let page = try await hubspot.page(
-                    of: type, after: after, limit: min(FullSync.pageSize, left), properties: properties, archived: false, as: .full)
+                    of: type, after: after, limit: min(HubSpotClient.pageMax, left), properties: properties, archived: false, as: .full)
                 if inHand == FullSync.pagesInHandMax {
                     try await writes.next()
                     inHand -= 1
@@ -92,9 +91,13 @@ struct FullSync: Sendable {
         while true {
             let ids = try await reader.unseen(of: type, since: startedAt, limit: FullSync.leftoversMax).filter { asked.insert($0).inserted }
             guard !ids.isEmpty else { return }
-            for start in stride(from: 0, to: ids.count, by: FullSync.pageSize) {
+            for start in stride(from: 0, to: ids.count, by: HubSpotClient.batchMax) {
                 try Task.checkCancellation()
-                let tasks = ids[start..<min(start + FullSync.pageSize, ids.count)].map { RecordQueue.Task(key: RecordKey(type, $0), at: startedAt - Outcomes.visibleAfter) }
+                // As if asked for long ago: what is not to be seen now is gone, not late.
+                let askedAt = startedAt - Outcomes.visibleAfter
+                let tasks = ids[start..<min(start + HubSpotClient.batchMax, ids.count)].map {
+                    RecordQueue.Task(key: RecordKey(type, $0), at: askedAt)
+                }
                 await report(.leftovers(await outcomes.reach(tasks)))
             }
         }

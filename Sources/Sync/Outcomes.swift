@@ -79,7 +79,7 @@ struct Outcomes: Sendable {
         var told: [String: String] = [:]
         for task in tasks { for id in task.wish.mergedIds { told[id] = task.key.id } }
         let missing = live.missing.filter { broken[$0] == nil }
-        var survivors = try await survivors(of: missing, told, among: live.records, isAsked: Set(ids), type, properties)
+        var survivors = try await survivors(of: missing, told, among: live.records, isAsked: Set(ids), type)
         let deleted = live.missing.filter { survivors[$0] == nil && broken[$0] == nil }
         var bin: [String: Record] = [:]
         var gone: Set<String> = []
@@ -151,8 +151,7 @@ struct Outcomes: Sendable {
     /// A batch read answers a merged-away id with the survivor under the survivor's id. Which is whose says the event (`told`), or
     /// the survivor's `mergedIds`; where neither does, a single read of the id tells.
     private func survivors(
-        of missing: [String], _ told: [String: String], among records: [Record], isAsked: Set<String>, _ type: RecordType,
-        _ properties: [String]
+        of missing: [String], _ told: [String: String], among records: [Record], isAsked: Set<String>, _ type: RecordType
     ) async throws -> [String: String] {
         var known = told
         for record in records { for id in record.mergedIds { known[id] = record.id } }

@@ -14,8 +14,6 @@ public import Store
 public actor Pool: Service {
     /// Records that may be known at once. Further deliveries stay in the inbox until there is room.
     public static let recordsMax = 100_000
-    /// Ids of a batch read.
-    static let batchMax = 100
     public static let lease: Duration = .seconds(15)
     private static let renewEvery: Duration = .seconds(3)
     private static let flushEvery: Duration = .milliseconds(100)
@@ -141,7 +139,7 @@ public actor Pool: Service {
                     group.addTask { await self.wake(after: pause) }
                     break
                 }
-                let batch = queue.nextBatch(max: Pool.batchMax, at: .now)
+                let batch = queue.nextBatch(max: HubSpotClient.batchMax, at: .now)
                 guard !batch.isEmpty else { break }
                 running += 1
                 group.addTask { await self.carryOut(batch) }
@@ -168,7 +166,7 @@ public actor Pool: Service {
         let budget = await hubspot.budget
         guard budget.remaining * 2 < budget.limit.calls else { return nil }
         let isBulkWaiting = CallClass.allCases.contains { $0 > .live && budget.waiting[$0, default: 0] > 0 }
-        let isFull = queue.waitingCount >= Pool.batchMax
+        let isFull = queue.waitingCount >= HubSpotClient.batchMax
         let spacing = budget.limit.interval / budget.limit.calls * (isBulkWaiting && !isFull ? 2 : 1)
         let since = ContinuousClock.now - lastPacedBatch
         if since >= spacing {

@@ -38,14 +38,10 @@ struct APIError: Error, Sendable {
     func response(requestID: String) -> Response {
         var response = Response.json(status) { json in
             json.object { json in
-                json.key("success")
-                json.bool(false)
-                json.key("error")
-                json.string(message)
-                json.key("code")
-                json.string(code)
-                json.key("requestId")
-                json.string(requestID)
+                json.member("success", false)
+                json.member("error", message)
+                json.member("code", code)
+                json.member("requestId", requestID)
             }
         }
         if let retryAfter { response.headers[.retryAfter] = String(max(1, (retryAfter.milliseconds + 999) / 1000)) }

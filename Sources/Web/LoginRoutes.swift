@@ -13,18 +13,12 @@ struct LoginRoutes {
             let body = try await request.body.collect(upTo: LoginRoutes.bodyMax)
             let password = try LoginRoutes.password(in: Array(body.readableBytesView))
             let cookie = try authentication.logIn(password: password, request: request, context: context)
-            var response = Response.json { $0.object { json in
-                json.key("success")
-                json.bool(true)
-            } }
+            var response = Response.json { $0.object { $0.member("success", true) } }
             response.headers[.setCookie] = cookie
             return response
         }
         router.post("/api/admin/logout") { request, _ in
-            var response = Response.json { $0.object { json in
-                json.key("success")
-                json.bool(true)
-            } }
+            var response = Response.json { $0.object { $0.member("success", true) } }
             response.headers[.setCookie] = authentication.logOut(request)
             return response
         }

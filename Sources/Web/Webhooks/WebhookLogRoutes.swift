@@ -42,7 +42,10 @@ struct WebhookLogRoutes {
             let count = try await inbox.replay(query)
             guard count > 0 || query.id == nil else { throw APIError(.notFound, "unknown_delivery", "There is no delivery with that id") }
             await pool.lookIntoInbox()
-            return Response.json(.accepted) { json in WebhookLogRoutes.write("replayed", count, to: &json) }
+            return Response.json(.accepted) { $0.object { json in
+                json.member("success", true)
+                json.member("replayed", count)
+            } }
         }
         group.post("tasks/retry") { _, _ in
             let keys = try await mirror.failedRecords(limit: Pool.recordsMax)
@@ -54,13 +57,6 @@ struct WebhookLogRoutes {
                 json.member("records", keys.count)
                 json.member("deliveries", deliveries)
             } }
-        }
-    }
-
-    private static func write(_ name: String, _ count: Int, to json: inout JSONWriter) {
-        json.object { json in
-            json.member("success", true)
-            json.member(name, count)
         }
     }
 }
