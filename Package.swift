@@ -5,6 +5,8 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"), .enableUpcomingFeature("InternalImportsByDefault"),
     .enableUpcomingFeature("MemberImportVisibility"), .treatAllWarnings(as: .error),
 ]
+/// For targets through which tests send thousands of records: also debug builds of them are optimised.
+let quick: [SwiftSetting] = [.unsafeFlags(["-O"], .when(configuration: .debug))]
 /// For targets that need no pointer: one would have to be written `unsafe` to compile.
 let pointerFree = settings + [.strictMemorySafety()]
 
@@ -12,6 +14,7 @@ let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-htt
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioLocks = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioHTTP = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
@@ -33,6 +36,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics.git", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.35.2"),
         .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0", traits: []),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
     ],
@@ -41,29 +45,33 @@ let package = Package(
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .target(name: "Model", swiftSettings: pointerFree),
-        .target(name: "Bytes", swiftSettings: settings),
+        .target(name: "Bytes", swiftSettings: settings + quick),
         .target(name: "Rules", dependencies: ["Model"], swiftSettings: pointerFree),
         .target(name: "Signature", dependencies: ["Bytes", "COpenSSL"], swiftSettings: settings),
-        .target(name: "Mongo", dependencies: ["Bytes", "CMongo", nioPosix, logging], swiftSettings: settings),
+        .target(name: "Mongo", dependencies: ["Bytes", "CMongo", nioPosix, logging, metrics], swiftSettings: settings),
         .target(
-            name: "Store", dependencies: ["Model", "Bytes", "Mongo", logging, lifecycle, nioLocks], swiftSettings: pointerFree),
+            name: "Store", dependencies: ["Model", "Bytes", "Rules", "Mongo", logging, lifecycle, nioLocks],
+            swiftSettings: pointerFree + quick),
         .target(name: "Curl", dependencies: ["CCurl", nioLocks], swiftSettings: settings),
         .target(
-            name: "HubSpot", dependencies: ["Model", "Bytes", "Rules", "Curl", logging, metrics], swiftSettings: pointerFree),
+            name: "HubSpot", dependencies: ["Model", "Bytes", "Rules", "Curl", logging, metrics],
+            swiftSettings: pointerFree + quick),
         .target(
             name: "Sync", dependencies: ["Model", "Rules", "Store", "HubSpot", logging, metrics, lifecycle],
             swiftSettings: pointerFree),
         .target(
             name: "Web",
             dependencies: [
-                "Model", "Bytes", "Rules", "Signature", "Mongo", "Store", "Sync", "HubSpot", hummingbird, hummingbirdCore, httpTypes, lifecycle, nioCore, logging, metrics, nioLocks,
+                "Model", "Bytes", "Rules", "Signature", "Mongo", "Store", "Sync", "HubSpot", hummingbird, hummingbirdCore, httpTypes, lifecycle, nioCore, nioHTTP, nioHTTPTypes,
+                logging, metrics, nioLocks,
                 .product(name: "Mustache", package: "swift-mustache"),
             ],
+            resources: [.embedInCode("Admin/Files")],  // part of the binary: nothing is installed beside it
             swiftSettings: pointerFree),
         .target(
             name: "Simulator",
             dependencies: ["Model", "Bytes", "Signature", logging, lifecycle, nioCore, nioLocks, nioPosix, nioHTTP],
-            swiftSettings: settings),
+            swiftSettings: settings + quick),
         .executableTarget(
             name: "hubspot-sync",
             dependencies: [
@@ -73,17 +81,29 @@ let package = Package(
                 .product(name: "Configuration", package: "swift-configuration"),
             ],
             swiftSettings: settings),
+        // Programs in C that do only what cannot be avoided, and the benchmarks of the service beside them.
+        .target(name: "CBaseline", dependencies: ["CMongo", "COpenSSL"]),
+        .executableTarget(
+            name: "Benchmarks",
+            dependencies: [
+                "Model", "Bytes", "Signature", "Mongo", "Store", "HubSpot", "Web", "CBaseline",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings),
         .target(
             name: "TestSupport",
             dependencies: ["Model", "Bytes", "Rules", "Mongo", "Store", "Curl", "HubSpot", "Sync", "Simulator", logging, lifecycle],
-            path: "Tests/TestSupport", swiftSettings: settings + [.unsafeFlags(["-O"])]),  // it compares whole mirrors
-        .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: settings),
+            path: "Tests/TestSupport", swiftSettings: settings + quick),  // it compares whole mirrors
+        .executableTarget(
+            name: "soak", dependencies: ["TestSupport", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Tests/Soak", swiftSettings: settings),
+        .testTarget(name: "ModelTests", dependencies: ["Model", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "BytesTests", dependencies: ["Bytes", "CMongo", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "RulesTests", dependencies: ["Rules", "Model", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "SignatureTests", dependencies: ["Signature", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "MongoTests", dependencies: ["Mongo", "Bytes", "TestSupport"], swiftSettings: settings),
         .testTarget(
-            name: "StoreTests", dependencies: ["Store", "Model", "Bytes", "Mongo", "TestSupport", logging], swiftSettings: settings),
+            name: "StoreTests", dependencies: ["Store", "Model", "Bytes", "Rules", "Mongo", "TestSupport", logging], swiftSettings: settings),
         .testTarget(name: "CurlTests", dependencies: ["Curl", "TestSupport", nioCore, nioPosix], swiftSettings: settings),
         .testTarget(
             name: "HubSpotTests", dependencies: ["HubSpot", "Model", "Bytes", "Rules", "Curl", "Simulator", "TestSupport"],
@@ -103,7 +123,12 @@ let package = Package(
             name: "SimulatorTests", dependencies: ["Simulator", "Model", "Signature", "TestSupport", logging, nioLocks],
             swiftSettings: settings),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["Model", "Bytes", "Mongo", "Curl", "Simulator", "TestSupport", logging],
+            name: "SimulationTests",
+            dependencies: [
+                "Sync", "Store", "HubSpot", "Simulator", "Web", "Curl", "Mongo", "Rules", "Bytes", "Model", "TestSupport", logging,
+            ], swiftSettings: settings),
+        .testTarget(
+            name: "EndToEndTests", dependencies: ["Model", "Bytes", "Signature", "Mongo", "Curl", "Simulator", "TestSupport", logging],
             swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

@@ -40,11 +40,71 @@ install_libraries() {
     command -v swift >/dev/null || die "Swift 6.3 or later is needed: install it from swift.org and put 'swift' on the PATH."
     local packages
     mapfile -t packages < <(missing_packages)
-    if [ "${#packages[@]}" -gt 0 ]; then
-        command -v apt-get >/dev/null || die "Please install by hand, as this system has no apt-get: ${packages[*]}"
-        say "Installing ${packages[*]}"
-        as_root apt-get update -qq >&2
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
+    install_with_apt "${packages[@]}"
+}
+
+install_with_apt() {
+    [ $# -gt 0 ] || return 0
+    command -v apt-get >/dev/null || die "Please install by hand, as this system has no apt-get: $*"
+    say "Installing $*"
+    as_root apt-get -o DPkg::Lock::Timeout=300 update -qq >&2
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "$@" >&2
+}
+
+# install_packages COMMAND PACKAGE …: the packages whose commands are missing.
+install_packages() {
+    local packages=()
+    while [ $# -gt 0 ]; do
+        command -v "$1" >/dev/null || packages+=("$2")
+        shift 2
+    done
+    install_with_apt "${packages[@]}"
+}
+
+# unpack_packages FOLDER PACKAGE…: their files into the folder, without installing them: that would start the daemons that some are.
+unpack_packages() {
+    local folder=$1 scratch package
+    shift
+    mkdir -p "$folder"
+    scratch=$(mktemp -d "$folder/download.XXXXXX")
+    chmod 755 "$scratch" # for apt's own user
+    (cd "$scratch" && apt-get download -qq "$@") >&2 || (as_root apt-get update -qq && cd "$scratch" && apt-get download -qq "$@") >&2
+    for package in "$scratch"/*.deb; do dpkg-deb --extract "$package" "$folder"; done
+    rm -r "$scratch"
+}
+
+# Chromium with its driver, and what the tests in it are written with. The latter's folder is then in $python_packages.
+install_browser() {
+    local packages=()
+    command -v chromium >/dev/null || packages+=(chromium)
+    command -v chromedriver >/dev/null || packages+=(chromium-driver)
+    [ "${#packages[@]}" = 0 ] || packages+=(fonts-dejavu-core)
+    install_with_apt "${packages[@]}"
+    install_python BrowserTests
+    [ -e "$python_packages/axe_playwright_python" ] ||
+        python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target "$python_packages" --no-deps \
+            axe-playwright-python==0.1.8 >&2
+}
+
+# install_python TESTS: the Python packages of Tests/TESTS, anew when they are others than before. Their folder is then in $python_packages.
+install_python() {
+    local requirements=Tests/$1/requirements.txt
+    python_packages=$data/python-$1
+    if ! cmp -s "$requirements" "$python_packages/.complete"; then
+        say "Getting the packages of $1 (once)"
+        rm -rf "$python_packages"
+        python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target "$python_packages" -r "$requirements" >&2
+        cp "$requirements" "$python_packages/.complete"
+    fi
+}
+
+# copy_project FOLDER: what a clone would hold.
+copy_project() {
+    if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+        git ls-files -z --cached --others --exclude-standard --deduplicate |
+            tar --create --null --ignore-failed-read --files-from=- 2>/dev/null | tar --extract --directory="$1"
+    else
+        tar --create --exclude=./.data --exclude=./.build . | tar --extract --directory="$1"
     fi
 }
 
@@ -142,6 +202,56 @@ start_mongod() {
         started+=("mongod mongod")
     fi
     python3 deploy/replica_set.py "$mongod_port" || die "MongoDB did not become ready: its log is $data/mongod.log"
+}
+
+# --- A place to try the service
+
+# start_site MONGOD ARGUMENT…: a MongoDB, a simulated HubSpot with these arguments and a service, all apart from what deploy/run has and
+# known by the environment: API_URL, SIMULATOR_URL, and the service's own variables. They end with the script.
+start_site() {
+    local mongod=$1 simulator_port
+    shift
+    data=$(mktemp -d) # what is started keeps everything here
+    started=()
+    trap stop_site EXIT
+    trap 'exit 130' INT TERM HUP
+    start_mongod "$mongod"
+    unset HUBSPOT_ACCESS_TOKEN_FILE HUBSPOT_CLIENT_SECRET_FILE MONGODB_URI_FILE ADMIN_API_KEY_FILE
+    export HOST=127.0.0.1 ADMIN_API_KEY SESSION_SECRET HUBSPOT_ACCESS_TOKEN HUBSPOT_CLIENT_SECRET
+    ADMIN_API_KEY=$(random_hex) SESSION_SECRET=$(random_hex) HUBSPOT_ACCESS_TOKEN=$(random_hex) HUBSPOT_CLIENT_SECRET=$(random_hex)
+    PORT=$(free_port 13002)
+    simulator_port=$(free_port "$((PORT + 1))")
+    export PORT HUBSPOT_API_BASE_URL=http://127.0.0.1:$simulator_port HUBSPOT_WEBHOOK_URL=http://127.0.0.1:$PORT/api/webhooks/hubspot
+    export MONGODB_URI="mongodb://127.0.0.1:$mongod_port/hubspot_sync_site?replicaSet=rs0"
+    # The tests start what is to run; the scheduler would interfere.
+    export INCREMENTAL_SYNC_INTERVAL=0 FULL_SYNC_INTERVAL=0
+    export API_URL=http://127.0.0.1:$PORT SIMULATOR_URL=$HUBSPOT_API_BASE_URL
+    start simulate "$HUBSPOT_SYNC_BINARY" simulate --port "$simulator_port" --webhook-url "$HUBSPOT_WEBHOOK_URL" "$@"
+    wait_for simulate hubspot-sync is_taken "$simulator_port"
+    start serve "$HUBSPOT_SYNC_BINARY" serve
+    wait_for serve hubspot-sync curl -fs -o /dev/null --max-time 5 "$API_URL/health/ready"
+}
+
+stop_site() {
+    stop serve hubspot-sync
+    stop simulate hubspot-sync
+    stop mongod mongod
+    rm -rf "$data"
+}
+
+# --- TypeScript
+
+# Prints the path of a TypeScript compiler, for the tests of what `generate` writes: $TSC, one on the PATH, or Debian's, unpacked.
+find_tsc() {
+    local tsc=${TSC:-}
+    [ -n "$tsc" ] || tsc=$(command -v tsc) || tsc=$data/typescript/usr/share/nodejs/typescript/bin/tsc
+    if [ ! -x "$tsc" ] && [ -z "${TSC:-}" ]; then
+        say "Getting the TypeScript compiler (once)"
+        unpack_packages "$data/typescript" node-typescript
+    fi
+    install_packages node nodejs
+    "$tsc" --version >/dev/null || die "$tsc does not run on this machine: put another tsc on the PATH, or name one in TSC."
+    echo "$tsc"
 }
 
 # --- Building

@@ -1,3 +1,9 @@
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
 /// A BSON document as bytes. Members keep their order.
 ///
 /// Written as a dictionary literal for queries; read by `elements`, which copies nothing, or by subscript, for small documents.
@@ -49,7 +55,10 @@ public struct BSONElements: Sequence, Sendable {
         public mutating func next() -> BSONElement? {
             guard position < end, let type = BSONType(rawValue: bytes[position]) else { return nil }
             let keyStart = position + 1
-            guard let keyEnd = bytes[keyStart..<end].firstIndex(of: 0) else { return nil }
+            let offset = bytes.startIndex
+            guard
+                let keyEnd = bytes.withUnsafeBytes({ $0.firstZero(in: (keyStart - offset)..<(end - offset)) }).map({ $0 + offset })
+            else { return nil }
             let start = keyEnd + 1
             guard let size = size(of: type, at: start), size >= 0, start + size <= end else { return nil }
             position = start + size
@@ -86,7 +95,7 @@ public struct BSONElements: Sequence, Sendable {
 public struct BSONKey: Sendable {
     public let bytes: ArraySlice<UInt8>
 
-    public func matches(_ name: String) -> Bool { bytes.elementsEqual(name.utf8) }
+    public func matches(_ name: String) -> Bool { bytes.count == name.utf8.count && bytes.elementsEqual(name.utf8) }
     public var string: String { String(decoding: bytes, as: UTF8.self) }
 }
 
@@ -119,6 +128,9 @@ public struct BSONElement: Sendable {
     /// The value of a document or an array; empty for another type.
     public var document: BSONSlice { BSONSlice(bytes: type == .document || type == .array ? payload : []) }
 
+    /// Whether the other has the same type and value, whatever their names.
+    public func hasValue(of other: BSONElement) -> Bool { type == other.type && payload.elementsEqual(other.payload) }
+
     /// The value, converted. Types that we never store (ObjectId, Decimal128, …) read as null.
     public var value: BSONValue {
         switch type {
@@ -128,6 +140,7 @@ public struct BSONElement: Sendable {
         case .int64: .int64(payload.int64(at: payload.startIndex))
         case .bool: .bool(payload.first != 0)
         case .date: .date(payload.int64(at: payload.startIndex))
+        case .timestamp: .timestamp(UInt64(bitPattern: payload.int64(at: payload.startIndex)))
         case .document: .document(BSONDocument(bytes: Array(payload)))
         case .array: .array(document.elements.map(\.value))
         case .binary: .binary(Array(payload.dropFirst(5)))
@@ -140,6 +153,14 @@ public struct BSONElement: Sendable {
 public struct BSONSlice: Sendable {
     let bytes: ArraySlice<UInt8>
     public var elements: BSONElements { BSONElements(bytes) }
+}
+
+extension UnsafeRawBufferPointer {
+    /// Where a name ends.
+    func firstZero(in range: Range<Int>) -> Int? {
+        guard !range.isEmpty, let base = baseAddress, let zero = memchr(base + range.lowerBound, 0, range.count) else { return nil }
+        return UnsafeRawPointer(zero) - base
+    }
 }
 
 extension ArraySlice<UInt8> {

@@ -9,6 +9,8 @@ public enum BSONValue: Sendable, Equatable {
     case bool(Bool)
     /// Milliseconds since 1970-01-01T00:00:00Z.
     case date(Int64)
+    /// MongoDB's own clock: seconds since 1970-01-01T00:00:00Z above 32 bits of a count.
+    case timestamp(UInt64)
     case null
     case regex(String, options: String)
     case binary([UInt8])

@@ -1,23 +1,41 @@
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
 /// Writes one BSON document (bsonspec.org 1.1) front to back.
 ///
 /// Keys must hold no NUL byte: `precondition` for our own names; foreign names come as `JSONReader.Slice` and are checked by
 /// the caller with `holdsNUL`.
 public struct BSONWriter: ~Copyable {
-    private var bytes: [UInt8] = [0, 0, 0, 0]
+    var bytes: OutputBuffer
 
-    public init(capacity: Int = 128) { bytes.reserveCapacity(capacity) }
+    public init(capacity: Int = 128) {
+        bytes = OutputBuffer(capacity: capacity)
+        bytes.append(littleEndian: Int32(0))
+    }
 
     /// The document's bytes, its length patched in.
-    public consuming func finish() -> [UInt8] {
+    public consuming func finish() -> [UInt8] { finished() }
+
+    mutating func finished() -> [UInt8] {
         end(at: 0)
-        return bytes
+        return bytes.array
+    }
+
+    /// Forgets what was written, not the memory.
+    mutating func restart() {
+        bytes.removeAll()
+        bytes.append(littleEndian: Int32(0))
     }
 
     // MARK: Values
 
     public mutating func append(_ key: String, _ value: String) {
         element(.string, key)
-        string(value.utf8)
+        var value = value
+        value.withUTF8 { string(UnsafeRawBufferPointer($0)) }
     }
 
     public mutating func append(_ key: String, _ value: String?) {
@@ -26,17 +44,17 @@ public struct BSONWriter: ~Copyable {
 
     public mutating func append(_ key: String, _ value: Double) {
         element(.double, key)
-        fixed(value.bitPattern)
+        bytes.append(littleEndian: value.bitPattern)
     }
 
     public mutating func append(_ key: String, _ value: Int32) {
         element(.int32, key)
-        fixed(value)
+        bytes.append(littleEndian: value)
     }
 
     public mutating func append(_ key: String, _ value: Int64) {
         element(.int64, key)
-        fixed(value)
+        bytes.append(littleEndian: value)
     }
 
     public mutating func append(_ key: String, _ value: Bool) {
@@ -47,7 +65,7 @@ public struct BSONWriter: ~Copyable {
     /// A date, in milliseconds since 1970-01-01T00:00:00Z.
     public mutating func append(_ key: String, date milliseconds: Int64) {
         element(.date, key)
-        fixed(milliseconds)
+        bytes.append(littleEndian: milliseconds)
     }
 
     public mutating func append(_ key: String, date milliseconds: Int64?) {
@@ -59,20 +77,20 @@ public struct BSONWriter: ~Copyable {
     /// Text given as UTF-8 that was checked before.
     public mutating func append(_ key: String, utf8 value: [UInt8]) {
         element(.string, key)
-        string(value)
+        value.withUnsafeBytes { string($0) }
     }
 
     public mutating func append(_ key: String, binary value: [UInt8]) {
         element(.binary, key)
-        fixed(Int32(value.count))
+        bytes.append(littleEndian: Int32(value.count))
         bytes.append(0)
-        bytes.append(contentsOf: value)
+        bytes.append(value)
     }
 
     public mutating func append(_ key: String, regex pattern: String, options: String = "") {
         element(.regex, key)
-        cString(pattern.utf8)
-        cString(options.utf8)
+        cString(pattern)
+        cString(options)
     }
 
     // MARK: Containers
@@ -80,7 +98,7 @@ public struct BSONWriter: ~Copyable {
     /// A finished document as the value of `key`.
     public mutating func append(_ key: String, document: [UInt8]) {
         element(.document, key)
-        bytes.append(contentsOf: document)
+        bytes.append(document)
     }
 
     public mutating func append(_ key: String, array strings: [String]) {
@@ -102,7 +120,7 @@ public struct BSONWriter: ~Copyable {
 
     private mutating func nested(_ body: (inout BSONWriter) throws -> Void) rethrows {
         let start = bytes.count
-        fixed(Int32(0))
+        bytes.append(littleEndian: Int32(0))
         try body(&self)
         end(at: start)
     }
@@ -110,7 +128,7 @@ public struct BSONWriter: ~Copyable {
     /// All elements of a finished document, as if each had been appended here.
     public mutating func append(elementsOf document: [UInt8]) {
         precondition(document.count >= 5)
-        bytes.append(contentsOf: document[4..<document.count - 1])
+        document.withUnsafeBytes { bytes.append(UnsafeRawBufferPointer(rebasing: $0[4..<$0.count - 1])) }
     }
 
     public mutating func append(_ key: String, _ value: BSONValue) {
@@ -121,6 +139,9 @@ public struct BSONWriter: ~Copyable {
         case .int64(let value): append(key, value)
         case .bool(let value): append(key, value)
         case .date(let milliseconds): append(key, date: milliseconds)
+        case .timestamp(let time):
+            element(.timestamp, key)
+            bytes.append(littleEndian: time)
         case .null: appendNull(key)
         case .regex(let pattern, let options): append(key, regex: pattern, options: options)
         case .binary(let bytes): append(key, binary: bytes)
@@ -141,10 +162,10 @@ public struct BSONWriter: ~Copyable {
         bytes.append(0)
         guard let value else { return }
         let start = bytes.count
-        fixed(Int32(0))
+        bytes.append(littleEndian: Int32(0))
         append(value, of: reader)
         bytes.append(0)
-        patch(Int32(bytes.count - start - 4), at: start)
+        bytes.patch(Int32(bytes.count - start - 4), at: start)
     }
 
     /// The same under a name of our own.
@@ -152,53 +173,42 @@ public struct BSONWriter: ~Copyable {
         guard let value else { return appendNull(key) }
         element(.string, key)
         let start = bytes.count
-        fixed(Int32(0))
+        bytes.append(littleEndian: Int32(0))
         append(value, of: reader)
         bytes.append(0)
-        patch(Int32(bytes.count - start - 4), at: start)
+        bytes.patch(Int32(bytes.count - start - 4), at: start)
     }
 
     private mutating func append(_ slice: JSONReader.Slice, of reader: borrowing JSONReader) {
-        if slice.isEscaped {
-            reader.appendUnescaped(slice, to: &bytes)
-        } else {
-            reader.bytes.withUnsafeBytes { bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: $0[slice.range])) }
-        }
+        bytes.reserve(slice.range.count)
+        bytes.advance(by: reader.copyCharacters(of: slice, to: bytes.end))
     }
 
     // MARK: Bytes
 
     private mutating func element(_ type: BSONType, _ key: String) {
         bytes.append(type.rawValue)
-        cString(key.utf8)
+        cString(key)
     }
 
-    private mutating func cString(_ text: String.UTF8View) {
-        let start = bytes.count
-        bytes.append(contentsOf: text)
-        precondition(!bytes[start...].contains(0), "a BSON name or pattern holds no NUL")
+    private mutating func cString(_ text: String) {
+        var text = text
+        text.withUTF8 { text in
+            precondition(text.isEmpty || memchr(text.baseAddress!, 0, text.count) == nil, "a BSON name or pattern holds no NUL")
+            bytes.append(UnsafeRawBufferPointer(text))
+        }
         bytes.append(0)
     }
 
-    private mutating func string(_ text: some Collection<UInt8>) {
-        fixed(Int32(text.count + 1))
-        bytes.append(contentsOf: text)
+    private mutating func string(_ text: UnsafeRawBufferPointer) {
+        bytes.append(littleEndian: Int32(text.count + 1))
+        bytes.append(text)
         bytes.append(0)
-    }
-
-    private mutating func fixed(_ value: some FixedWidthInteger) {
-        withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
     }
 
     private mutating func end(at start: Int) {
         bytes.append(0)
-        patch(Int32(bytes.count - start), at: start)
-    }
-
-    private mutating func patch(_ value: Int32, at offset: Int) {
-        withUnsafeBytes(of: value.littleEndian) { word in
-            for index in 0..<4 { bytes[offset + index] = word[index] }
-        }
+        bytes.patch(Int32(bytes.count - start), at: start)
     }
 }
 

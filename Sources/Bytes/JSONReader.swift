@@ -1,3 +1,9 @@
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
 /// Walks one JSON text (RFC 8259) from front to back without building a tree.
 ///
 /// The caller asks for what it expects and skips the rest; strings come as slices of the text. Everything a peer can send is
@@ -15,21 +21,14 @@ public struct JSONReader: Sendable {
     /// The text.
     public let bytes: [UInt8]
     /// The offset of the next byte to read.
-    public private(set) var position = 0
-    private var needsComma = false
+    public internal(set) var position = 0
+    var needsComma = false
 
     /// Containers within containers; HubSpot's deepest answer has fewer than ten.
     static let depthMax = 128
 
-    /// - Throws: `.encoding` when the text is not UTF-8. A byte order mark is not JSON.
-    public init(_ bytes: [UInt8]) throws(JSONError) {
-        self.bytes = bytes
-        do {
-            _ = try UTF8Span(validating: bytes.span)
-        } catch {
-            throw JSONError(.encoding, at: 0)
-        }
-    }
+    /// Strings are checked to be UTF-8 when they are read; elsewhere JSON has nothing but ASCII, and a byte order mark is not JSON.
+    public init(_ bytes: [UInt8]) { self.bytes = bytes }
 
     // MARK: Containers
 
@@ -94,10 +93,11 @@ public struct JSONReader: Sendable {
         skipSpace()
         guard byte == UInt8(ascii: "\"") else { throw unexpected }
         let start = position + 1
-        let (end, isEscaped) = bytes.withUnsafeBytes { JSONReader.scanString($0, from: start) }
+        let (end, isEscaped, isASCII) = bytes.withUnsafeBytes { JSONReader.scanString($0, from: start) }
         guard end < bytes.count, bytes[end] == UInt8(ascii: "\"") else {
             throw JSONError(end < bytes.count ? .syntax : .truncated, at: min(end, bytes.count))
         }
+        if !isASCII { try checkEncoding(start..<end) }
         position = end + 1
         needsComma = true
         let slice = Slice(range: start..<end, isEscaped: isEscaped)
@@ -187,10 +187,14 @@ public struct JSONReader: Sendable {
     /// The string's characters as UTF-8, escapes resolved; a lone surrogate becomes U+FFFD, as in JavaScript's `TextEncoder`.
     public func unescaped(_ slice: Slice) -> [UInt8] {
         guard slice.isEscaped else { return Array(bytes[slice.range]) }
-        var result: [UInt8] = []
-        result.reserveCapacity(slice.range.count)
-        appendUnescaped(slice, to: &result)
-        return result
+        return Array(unsafeUninitializedCapacity: slice.range.count) { buffer, count in
+            count = copyCharacters(of: slice, to: buffer.baseAddress!)
+        }
+    }
+
+    /// Gives `body` the string's characters as UTF-8, escapes resolved.
+    public func withCharacters<R>(of slice: Slice, _ body: (Span<UInt8>) -> R) -> R {
+        slice.isEscaped ? body(unescaped(slice).span) : body(bytes.span.extracting(slice.range))
     }
 
     /// Whether the string equals `text`. An escaped name is compared by its characters.
@@ -199,7 +203,9 @@ public struct JSONReader: Sendable {
             return text.withUTF8Buffer { unescaped(slice).elementsEqual($0) }
         }
         guard slice.range.count == text.utf8CodeUnitCount else { return false }
-        return text.withUTF8Buffer { bytes[slice.range].elementsEqual($0) }
+        return text.withUTF8Buffer { text in
+            bytes.withUnsafeBytes { memcmp($0.baseAddress! + slice.range.lowerBound, text.baseAddress!, text.count) == 0 }
+        }
     }
 
     /// A string, or nil for any other kind of value, which is read and forgotten.
@@ -250,59 +256,142 @@ public struct JSONReader: Sendable {
     }
 
     /// The offset of the closing quote, or of the control character or the end that is there instead.
-    private static func scanString(_ bytes: UnsafeRawBufferPointer, from start: Int) -> (end: Int, isEscaped: Bool) {
+    private static func scanString(
+        _ bytes: UnsafeRawBufferPointer, from start: Int
+    ) -> (end: Int, isEscaped: Bool, isASCII: Bool) {
         var index = start
         var isEscaped = false
+        var seen: UInt64 = 0
         while true {
-            // Eight bytes at a time while none of them is a quote, a backslash or a control character.
             while index + 8 <= bytes.count {
-                let word = bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self).littleEndian
-                let quote = word ^ 0x2222_2222_2222_2222
-                let backslash = word ^ 0x5C5C_5C5C_5C5C_5C5C
-                let ones: UInt64 = 0x0101_0101_0101_0101
-                let found =
-                    ((quote &- ones) & ~quote | (backslash &- ones) & ~backslash | (word &- ones &* 0x20) & ~word)
-                    & 0x8080_8080_8080_8080
-                if found != 0 {
-                    index += found.trailingZeroBitCount / 8
-                    break
-                }
-                index += 8
+                let word = Word(bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self).littleEndian)
+                let length = word.plainLength
+                seen |= word.prefix(length)
+                index += length
+                if length < 8 { break }
             }
-            guard index < bytes.count else { return (bytes.count, isEscaped) }
-            switch bytes[index] {
-            case UInt8(ascii: "\""): return (index, isEscaped)
+            guard index < bytes.count else { return (bytes.count, isEscaped, Word.isASCII(seen)) }
+            let byte = bytes[index]
+            switch byte {
+            case UInt8(ascii: "\""), 0..<0x20: return (index, isEscaped, Word.isASCII(seen))
             case UInt8(ascii: "\\"):
                 isEscaped = true
+                if index + 1 < bytes.count { seen |= UInt64(bytes[index + 1]) }
                 index += 2
-                if index > bytes.count { return (bytes.count, isEscaped) }
-            case 0..<0x20: return (index, isEscaped)
-            default: index += 1
+                if index > bytes.count { return (bytes.count, isEscaped, Word.isASCII(seen)) }
+            default:
+                seen |= UInt64(byte)
+                index += 1
             }
+        }
+    }
+
+    /// Eight bytes of a string, looked at together.
+    struct Word {
+        let bits: UInt64
+
+        @inline(__always) init(_ bits: UInt64) { self.bits = bits }
+
+        /// How many of its first bytes stand for themselves: neither a quote nor a backslash nor a control character.
+        @inline(__always) var plainLength: Int {
+            let ones: UInt64 = 0x0101_0101_0101_0101
+            let quote = bits ^ 0x2222_2222_2222_2222
+            let backslash = bits ^ 0x5C5C_5C5C_5C5C_5C5C
+            let found =
+                ((quote &- ones) & ~quote | (backslash &- ones) & ~backslash | (bits &- ones &* 0x20) & ~bits) & 0x8080_8080_8080_8080
+            return found.trailingZeroBitCount / 8
+        }
+
+        /// The first `length` bytes, the others zero.
+        @inline(__always) func prefix(_ length: Int) -> UInt64 {
+            length == 8 ? bits : bits & ((1 << UInt64(truncatingIfNeeded: length &* 8)) &- 1)
+        }
+
+        @inline(__always) static func isASCII(_ bits: UInt64) -> Bool { bits & 0x8080_8080_8080_8080 == 0 }
+    }
+
+    func checkEncoding(_ range: Range<Int>) throws(JSONError) {
+        do {
+            _ = try UTF8Span(validating: bytes.span.extracting(range))
+        } catch {
+            throw JSONError(.encoding, at: range.lowerBound)
         }
     }
 
     private func checkEscapes(_ slice: Slice) throws(JSONError) {
-        var index = slice.range.lowerBound
-        while index < slice.range.upperBound {
-            guard bytes[index] == UInt8(ascii: "\\") else {
-                index += 1
-                continue
+        let wrong = bytes.withUnsafeBytes { bytes -> Int? in
+            var index = slice.range.lowerBound
+            while index < slice.range.upperBound {
+                guard bytes[index] == UInt8(ascii: "\\") else {
+                    index += 1
+                    continue
+                }
+                switch bytes[index + 1] {
+                case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"),
+                    UInt8(ascii: "n"), UInt8(ascii: "r"), UInt8(ascii: "t"):
+                    index += 2
+                case UInt8(ascii: "u") where index + 6 <= slice.range.upperBound && JSONReader.hex(bytes, at: index + 2) != nil:
+                    index += 6
+                default: return index
+                }
             }
-            switch bytes[index + 1] {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"),
-                UInt8(ascii: "n"), UInt8(ascii: "r"), UInt8(ascii: "t"):
-                index += 2
-            case UInt8(ascii: "u") where index + 6 <= slice.range.upperBound && hex(at: index + 2) != nil:
-                index += 6
-            default: throw JSONError(.syntax, at: index)
+            return nil
+        }
+        if let wrong { throw JSONError(.syntax, at: wrong) }
+    }
+
+    /// Copies the string's characters to memory that has room for all of the slice, and gives their number: escapes only become shorter.
+    func copyCharacters(of slice: Slice, to target: UnsafeMutableRawPointer) -> Int {
+        bytes.withUnsafeBytes { bytes in
+            guard slice.isEscaped else {
+                if let base = bytes.baseAddress { target.copyMemory(from: base + slice.range.lowerBound, byteCount: slice.range.count) }
+                return slice.range.count
             }
+            return unescape(UnsafeRawBufferPointer(rebasing: bytes[slice.range]), to: target)
         }
     }
 
-    private func hex(at index: Int) -> UInt16? {
+    /// The escapes were checked when the string was read.
+    private func unescape(_ text: UnsafeRawBufferPointer, to target: UnsafeMutableRawPointer) -> Int {
+        var index = 0
+        var count = 0
+        func put(_ byte: UInt8) {
+            target.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)
+            count += 1
+        }
+        while index < text.count {
+            guard text[index] == UInt8(ascii: "\\") else {
+                put(text[index])
+                index += 1
+                continue
+            }
+            switch text[index + 1] {
+            case UInt8(ascii: "b"): put(0x08)
+            case UInt8(ascii: "f"): put(0x0C)
+            case UInt8(ascii: "n"): put(0x0A)
+            case UInt8(ascii: "r"): put(0x0D)
+            case UInt8(ascii: "t"): put(0x09)
+            case UInt8(ascii: "u"):
+                let unit = JSONReader.hex(text, at: index + 2) ?? 0xFFFD
+                var scalar = Unicode.Scalar(UInt32(unit))
+                if unit & 0xFC00 == 0xD800, index + 12 <= text.count, text[index + 6] == UInt8(ascii: "\\"),
+                    text[index + 7] == UInt8(ascii: "u"), let low = JSONReader.hex(text, at: index + 8), low & 0xFC00 == 0xDC00
+                {
+                    scalar = Unicode.Scalar(0x10000 + (UInt32(unit & 0x3FF) << 10 | UInt32(low & 0x3FF)))
+                    index += 6
+                }
+                for byte in UTF8.encode(scalar ?? "\u{FFFD}")! { put(byte) }
+                index += 4
+            case let other: put(other)
+            }
+            index += 2
+        }
+        return count
+    }
+
+    private static func hex(_ text: UnsafeRawBufferPointer, at index: Int) -> UInt16? {
         var value: UInt16 = 0
-        for byte in bytes[index..<index + 4] {
+        for byte in text[index..<index + 4] {
             switch byte {
             case 48...57: value = value << 4 | UInt16(byte - 48)
             case 65...70: value = value << 4 | UInt16(byte - 55)
@@ -311,39 +400,6 @@ public struct JSONReader: Sendable {
             }
         }
         return value
-    }
-
-    /// Appends the characters of an escaped slice, whose escapes were checked when it was read.
-    func appendUnescaped(_ slice: Slice, to result: inout [UInt8]) {
-        var index = slice.range.lowerBound
-        let end = slice.range.upperBound
-        while index < end {
-            guard bytes[index] == UInt8(ascii: "\\") else {
-                result.append(bytes[index])
-                index += 1
-                continue
-            }
-            switch bytes[index + 1] {
-            case UInt8(ascii: "b"): result.append(0x08)
-            case UInt8(ascii: "f"): result.append(0x0C)
-            case UInt8(ascii: "n"): result.append(0x0A)
-            case UInt8(ascii: "r"): result.append(0x0D)
-            case UInt8(ascii: "t"): result.append(0x09)
-            case UInt8(ascii: "u"):
-                let unit = hex(at: index + 2) ?? 0xFFFD
-                var scalar = Unicode.Scalar(UInt32(unit))
-                if unit & 0xFC00 == 0xD800, index + 12 <= end, bytes[index + 6] == UInt8(ascii: "\\"),
-                    bytes[index + 7] == UInt8(ascii: "u"), let low = hex(at: index + 8), low & 0xFC00 == 0xDC00
-                {
-                    scalar = Unicode.Scalar(0x10000 + (UInt32(unit & 0x3FF) << 10 | UInt32(low & 0x3FF)))
-                    index += 6
-                }
-                result.append(contentsOf: String(scalar ?? "\u{FFFD}").utf8)
-                index += 4
-            case let other: result.append(other)
-            }
-            index += 2
-        }
     }
 }
 

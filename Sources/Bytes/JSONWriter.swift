@@ -1,11 +1,11 @@
 /// Writes one JSON text front to back. Commas are its own business; matching every begin with its end is the caller's.
 public struct JSONWriter: ~Copyable {
-    public private(set) var bytes: [UInt8] = []
+    private var bytes: OutputBuffer
     private var needsComma = false
 
-    public init(capacity: Int = 256) { bytes.reserveCapacity(capacity) }
+    public init(capacity: Int = 256) { bytes = OutputBuffer(capacity: capacity) }
 
-    public consuming func finish() -> [UInt8] { bytes }
+    public consuming func finish() -> [UInt8] { bytes.array }
 
     // MARK: Containers
 
@@ -34,7 +34,7 @@ public struct JSONWriter: ~Copyable {
     /// A member's name that stands in a BSON document.
     public mutating func key(_ name: BSONKey) {
         separate()
-        quoted(name.bytes)
+        name.bytes.withUnsafeBytes { quoted($0) }
         colon()
     }
 
@@ -64,7 +64,7 @@ public struct JSONWriter: ~Copyable {
     public mutating func string(_ value: String) {
         separate()
         var value = value
-        value.withUTF8 { text in quoted(text) }
+        value.withUTF8 { quoted(UnsafeRawBufferPointer($0)) }
     }
 
     public mutating func string(_ value: String?) {
@@ -73,104 +73,147 @@ public struct JSONWriter: ~Copyable {
 
     public mutating func integer(_ value: some BinaryInteger) {
         separate()
-        bytes.append(contentsOf: String(value).utf8)
+        bytes.append(utf8: String(value))
     }
 
     /// The shortest text that reads back as the same number; null when not finite, for JSON has no word for it.
     public mutating func double(_ value: Double) {
         separate()
-        guard value.isFinite else { return bytes.append(contentsOf: "null".utf8) }
+        guard value.isFinite else { return bytes.append("null") }
         if value == value.rounded(), abs(value) < 9_007_199_254_740_992 {
-            bytes.append(contentsOf: String(Int64(value)).utf8)
+            bytes.append(utf8: String(Int64(value)))
         } else {
-            bytes.append(contentsOf: value.description.utf8)
+            bytes.append(utf8: value.description)
         }
     }
 
     public mutating func bool(_ value: Bool) {
         separate()
-        bytes.append(contentsOf: (value ? "true" : "false").utf8)
+        bytes.append(value ? "true" : "false")
     }
 
     public mutating func null() {
         separate()
-        bytes.append(contentsOf: "null".utf8)
+        bytes.append("null")
     }
 
     /// A complete JSON value, copied as it stands.
     public mutating func raw(_ json: some Sequence<UInt8>) {
         separate()
-        bytes.append(contentsOf: json)
+        for byte in json { bytes.append(byte) }
     }
 
     /// `"…"` filled by the caller with characters that need no escape.
     public mutating func plain(_ fill: (inout [UInt8]) -> Void) {
         separate()
+        var text: [UInt8] = []
+        fill(&text)
         bytes.append(UInt8(ascii: "\""))
-        fill(&bytes)
-        bytes.append(UInt8(ascii: "\""))
-    }
-
-    private mutating func quoted(_ text: some Collection<UInt8>) {
-        bytes.append(UInt8(ascii: "\""))
-        let isPlain =
-            text.withContiguousStorageIfAvailable { text in
-                guard !JSONWriter.needsEscape(UnsafeRawBufferPointer(text)) else { return false }
-                bytes.append(contentsOf: text)
-                return true
-            } ?? false
-        if !isPlain { escape(text) }
+        bytes.append(text)
         bytes.append(UInt8(ascii: "\""))
     }
 
-    private static func needsEscape(_ text: UnsafeRawBufferPointer) -> Bool {
+    private mutating func quoted(_ text: UnsafeRawBufferPointer) {
+        bytes.append(UInt8(ascii: "\""))
         var index = 0
-        let ones: UInt64 = 0x0101_0101_0101_0101
-        while index + 8 <= text.count {
-            let word = text.loadUnaligned(fromByteOffset: index, as: UInt64.self)
-            let quote = word ^ 0x2222_2222_2222_2222
-            let backslash = word ^ 0x5C5C_5C5C_5C5C_5C5C
-            let found =
-                ((quote &- ones) & ~quote | (backslash &- ones) & ~backslash | (word &- ones &* 0x20) & ~word)
-                & 0x8080_8080_8080_8080
-            if found != 0 { return true }
-            index += 8
-        }
-        while index < text.count {
-            let byte = text[index]
-            if byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { return true }
-            index += 1
-        }
-        return false
+        while index < text.count { index = escaped(text, from: copyPlain(text, from: index)) }
+        bytes.append(UInt8(ascii: "\""))
     }
 
-    private mutating func escape(_ text: some Collection<UInt8>) {
-        for byte in text {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-                bytes.append(UInt8(ascii: "\\"))
-                bytes.append(byte)
-            case 0x0A: bytes.append(contentsOf: "\\n".utf8)
-            case 0x0D: bytes.append(contentsOf: "\\r".utf8)
-            case 0x09: bytes.append(contentsOf: "\\t".utf8)
-            case 0..<0x20:
-                let hex = Array("0123456789abcdef".utf8)
-                bytes.append(contentsOf: "\\u00".utf8)
-                bytes.append(hex[Int(byte >> 4)])
-                bytes.append(hex[Int(byte & 15)])
-            default: bytes.append(byte)
+    /// Copies up to the first byte that does not stand for itself in JSON, or to the end, and gives its offset.
+    ///
+    /// Words are read and written whole, so that most strings take two or three steps.
+    private mutating func copyPlain(_ text: UnsafeRawBufferPointer, from start: Int) -> Int {
+        bytes.reserve(text.count - start + 8)
+        let out = bytes.end
+        var index = start
+        while index + 8 <= text.count {
+            let word = JSONReader.Word(text.loadUnaligned(fromByteOffset: index, as: UInt64.self).littleEndian)
+            out.storeBytes(of: word.bits.littleEndian, toByteOffset: index - start, as: UInt64.self)
+            let length = word.plainLength
+            index += length
+            if length < 8 {
+                bytes.advance(by: index - start)
+                return index
             }
         }
+        while index < text.count, text[index] >= 0x20, text[index] != UInt8(ascii: "\""), text[index] != UInt8(ascii: "\\") {
+            out.storeBytes(of: text[index], toByteOffset: index - start, as: UInt8.self)
+            index += 1
+        }
+        bytes.advance(by: index - start)
+        return index
+    }
+
+    /// Writes the byte at `index`, if there is one, as its escape, and gives the offset behind it.
+    private mutating func escaped(_ text: UnsafeRawBufferPointer, from index: Int) -> Int {
+        guard index < text.count else { return index }
+        bytes.append(UInt8(ascii: "\\"))
+        switch text[index] {
+        case 0x0A: bytes.append(UInt8(ascii: "n"))
+        case 0x0D: bytes.append(UInt8(ascii: "r"))
+        case 0x09: bytes.append(UInt8(ascii: "t"))
+        case let byte where byte < 0x20:
+            bytes.append("u00")
+            bytes.append(48 + byte >> 4)
+            bytes.append(byte & 15 < 10 ? 48 + byte & 15 : 87 + byte & 15)
+        case let byte: bytes.append(byte)
+        }
+        return index + 1
     }
 
     // MARK: BSON
+
+    /// The members of a document of strings and nulls, as a record's properties are; others as `value` writes them.
+    public mutating func members(of document: BSONSlice, date: (Int64, inout [UInt8]) -> Void) {
+        guard let strange = document.bytes.withUnsafeBytes({ texts($0) }) else { return }
+        for member in document.elements.dropFirst(strange) {
+            key(member.key)
+            value(member, date: date)
+        }
+    }
+
+    /// Writes members up to the first that is neither a string nor null.
+    ///
+    /// - Returns: how many were written; nil when all were.
+    private mutating func texts(_ document: UnsafeRawBufferPointer) -> Int? {
+        func length(at offset: Int) -> Int { Int(Int32(littleEndian: document.loadUnaligned(fromByteOffset: offset, as: Int32.self))) }
+        guard document.count >= 5 else { return nil }
+        let end = min(length(at: 0), document.count) - 1
+        var position = 4
+        var count = 0
+        while position < end {
+            let type = document[position]
+            guard type == BSONType.string.rawValue || type == BSONType.null.rawValue else { return count }
+            guard let nameEnd = document.firstZero(in: (position + 1)..<end) else { return nil }
+            var next = nameEnd + 1
+            if type == BSONType.string.rawValue {
+                // Damaged bytes read as fewer members, as everywhere.
+                guard next + 5 <= end else { return nil }
+                let size = length(at: next)
+                guard size >= 1, next + 4 + size <= end else { return nil }
+                separate()
+                quoted(UnsafeRawBufferPointer(rebasing: document[(position + 1)..<nameEnd]))
+                bytes.append(UInt8(ascii: ":"))
+                quoted(UnsafeRawBufferPointer(rebasing: document[(next + 4)..<(next + 3 + size)]))
+                next += 4 + size
+            } else {
+                separate()
+                quoted(UnsafeRawBufferPointer(rebasing: document[(position + 1)..<nameEnd]))
+                bytes.append(":null")
+            }
+            position = next
+            count += 1
+        }
+        return nil
+    }
 
     /// The value of a BSON element: dates as ISO 8601 by `date`, 64-bit integers as numbers, types without a JSON form as null.
     public mutating func value(_ element: BSONElement, date: (Int64, inout [UInt8]) -> Void) {
         switch element.type {
         case .string:
             separate()
-            quoted(element.stringBytes)
+            element.stringBytes.withUnsafeBytes { quoted($0) }
         case .double: double(element.double ?? .nan)
         case .int32, .int64: integer(element.integer ?? 0)
         case .bool: bool(element.bool ?? false)

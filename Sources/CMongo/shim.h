@@ -78,6 +78,33 @@ static inline bool hs_mongo_cursor_next(mongoc_cursor_t *cursor, hs_document *do
    return true;
 }
 
+/*
+ * Inserts `count` documents, which lie one after the other, in no particular order. Unvalidated: our writer made them. The bulk
+ * operation would read its options anew for each.
+ */
+static inline bool hs_mongo_insert(
+   mongoc_collection_t *collection, hs_document documents, size_t count, hs_reply *reply, bson_error_t *error)
+{
+   bson_t *headers = aligned_alloc(128, count * sizeof(bson_t)), r;
+   const bson_t **pointers = bson_malloc(count * sizeof(bson_t *));
+   bson_t *options = BCON_NEW("ordered", BCON_BOOL(false), "validate", BCON_BOOL(false));
+   const uint8_t *next = documents.data;
+   for (size_t i = 0; i < count; i++) {
+      int32_t length;
+      memcpy(&length, next, sizeof length);
+      length = BSON_UINT32_FROM_LE(length);
+      bson_init_static(&headers[i], next, (size_t) length);
+      pointers[i] = &headers[i];
+      next += length;
+   }
+   bool ok = mongoc_collection_insert_many(collection, pointers, count, options, &r, error);
+   bson_destroy(options);
+   bson_free(pointers);
+   free(headers);
+   hs_take(&r, reply);
+   return ok;
+}
+
 static inline mongoc_bulk_operation_t *hs_mongo_bulk(mongoc_collection_t *collection)
 {
    bson_t *options = BCON_NEW("ordered", BCON_BOOL(false));
@@ -131,6 +158,33 @@ static inline bool hs_mongo_find_and_update(
    if (projection) mongoc_find_and_modify_opts_set_fields(options, projection);
    bool ok = mongoc_collection_find_and_modify_with_opts(collection, hs_bson(&f, filter), options, &r, error);
    mongoc_find_and_modify_opts_destroy(options);
+   hs_take(&r, reply);
+   return ok;
+}
+
+static inline mongoc_client_session_t *hs_mongo_session(mongoc_client_t *client, bson_error_t *error)
+{
+   mongoc_session_opt_t *options = mongoc_session_opts_new();
+   mongoc_session_opts_set_causal_consistency(options, false);
+   mongoc_client_session_t *session = mongoc_client_start_session(client, options, error);
+   mongoc_session_opts_destroy(options);
+   return session;
+}
+
+/* A command as it stands, in a session. */
+static inline bool hs_mongo_session_command(
+   mongoc_client_t *client, mongoc_client_session_t *session, const char *database, hs_document command, hs_reply *reply,
+   bson_error_t *error)
+{
+   bson_t c, r, options = BSON_INITIALIZER;
+   bool ok;
+   if (mongoc_client_session_append(session, &options, error)) {
+      ok = mongoc_client_command_with_opts(client, database, hs_bson(&c, command), NULL, &options, &r, error);
+   } else {
+      bson_init(&r);
+      ok = false;
+   }
+   bson_destroy(&options);
    hs_take(&r, reply);
    return ok;
 }

@@ -2,7 +2,7 @@
 ///
 /// Connections are kept and used again, HTTP/2 where a TLS server offers it; more transfers than connections per host wait inside.
 /// Redirects are not followed. A proxy of the environment (`https_proxy`) is used, except for loopback.
-public final class CurlDriver: Sendable {
+public final class CurlDriver: HTTPSender {
     private let loop: CurlLoop
 
     /// - Parameter connectionsPerHost: 8 carry 26 requests a second at 300 ms each, more than any HubSpot limit allows.

@@ -58,6 +58,7 @@ final class Transfer: @unchecked Sendable {
             hs_curl_set_long(easy, CURLOPT_HTTP_VERSION, hs_curl_http_2_over_tls),
             hs_curl_set_long(easy, CURLOPT_PIPEWAIT, isSecure ? 1 : 0),  // better a stream of a connection than a second one
             hs_curl_set_long(easy, CURLOPT_TCP_KEEPALIVE, 1),
+            hs_curl_set_long(easy, CURLOPT_BUFFERSIZE, 256 * 1024),  // a page of records in one or two reads
             hs_curl_set_string(easy, CURLOPT_ACCEPT_ENCODING, ""),  // every encoding that libcurl was built with
             hs_curl_set_long(easy, CURLOPT_CONNECTTIMEOUT_MS, request.connectTimeout.curlMs),
             hs_curl_set_long(easy, CURLOPT_TIMEOUT_MS, request.timeout.curlMs),

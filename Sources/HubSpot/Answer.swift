@@ -1,9 +1,9 @@
 internal import Bytes
-internal import Model
+package import Model
 
 /// What list, batch read and search answer with: `results`, and by endpoint `paging`, `total`, `status` and `errors`.
-struct Answer: Sendable {
-    var records: [Record] = []
+package struct Answer: Sendable {
+    package var records: [Record] = []
     var failures: [RecordFailure] = []
     var after: String?
     var total: Int?
@@ -19,8 +19,9 @@ struct Answer: Sendable {
     }
 
     /// - Throws: when the text is damaged or holds no results at all.
-    init(_ body: [UInt8], _ recordReader: RecordReader) throws {
-        var json = try JSONReader(body)
+    package init(_ body: [UInt8], _ recordReader: RecordReader) throws {
+        var json = JSONReader(body)
+        var scanner = recordReader.scanner()
         var hasResults = false
         try json.enterObject()
         while let key = try json.nextKey() {
@@ -28,7 +29,7 @@ struct Answer: Sendable {
                 hasResults = true
                 try json.enterArray()
                 while try json.nextElement() {
-                    switch try recordReader.read(&json) {
+                    switch try recordReader.read(&json, with: &scanner) {
                     case .success(let record): records.append(record)
                     case .failure(let failure): failures.append(failure)
                     }

@@ -7,7 +7,7 @@ extension HubSpotClient {
     /// HubSpot's cap on the inputs of one read of associations.
     public static let associationsMax = 1_000
 
-    /// The ids of all `to` records that each of `ids` is associated with, in HubSpot's order, each once whatever its labels.
+    /// The ids of all `to` records that each of `ids` is associated with, by their numbers, each once whatever its labels.
     ///
     /// - Returns: an entry for every id that was read, empty when it has no associations or does not exist. An id that HubSpot failed
     ///   to read is absent.
@@ -52,7 +52,7 @@ extension HubSpotClient {
                 if let after = result.after, cursors.insert("\(result.id) \(after)").inserted { open.append((result.id, after)) }
             }
         }
-        return found
+        return found.mapValues(\.inIdOrder)
     }
 }
 
@@ -63,7 +63,7 @@ struct AssociationsAnswer: Sendable {
     var failed: [String] = []
 
     init(_ body: [UInt8]) throws {
-        var json = try JSONReader(body)
+        var json = JSONReader(body)
         var hasResults = false
         try json.enterObject()
         while let key = try json.nextKey() {

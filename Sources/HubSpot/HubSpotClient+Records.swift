@@ -19,30 +19,49 @@ extension HubSpotClient {
     ///   - after: the cursor of the page before; nil for the first page.
     ///   - limit: 1...100, others are brought into the range.
     ///   - archived: true lists only archived records.
+    ///   - associations: types whose associations come with the records, as far as HubSpot sends them.
     /// - Throws: never for a single record, which becomes a failure of the page.
     public func page(
-        of type: RecordType, after: String?, limit: Int, properties: [String], archived: Bool, as callClass: CallClass
+        of type: RecordType, after: String?, limit: Int, properties: [String], archived: Bool, associations: [RecordType] = [],
+        as callClass: CallClass
     ) async throws(HubSpotError) -> RecordPage {
         var path = settings.version.objects(type) + "?limit=\(min(max(1, limit), HubSpotClient.pageMax))&archived=\(archived)"
+        if !associations.isEmpty { path += "&associations=" + associations.map(\.rawValue).joined(separator: ",") }
         if let after { path += "&after=" + after.percentEncoded }
-        if let names = propertyList(properties, after: path) { return try await list(type, path + names, after, callClass) }
-        let page = try await list(type, path, after, callClass)
+        if let names = propertyList(properties, after: path) { return try await list(type, path + names, after, associations, callClass) }
+        let page = try await list(type, path, after, associations, callClass)
         let ids = page.records.map(\.id) + page.failures.compactMap(\.id)
         guard !ids.isEmpty else { return page }
         let batch = try await read(type, ids: ids, properties: properties, archived: archived, as: callClass)
-        let asked = Set(ids)
+        let asked = Dictionary(page.records.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
+        let withoutRecord = Set(page.failures.compactMap(\.id))
+        // A batch read has no associations: those of the page are theirs.
+        let records = batch.records.compactMap { record -> Record? in
+            guard let listed = asked[record.id] else { return withoutRecord.contains(record.id) ? record : nil }
+            var record = record
+            record.associations = listed.associations
+            record.truncatedAssociations = listed.truncatedAssociations
+            return record
+        }
         return RecordPage(
-            records: batch.records.filter { asked.contains($0.id) }, failures: batch.failures + page.failures.filter { $0.id == nil },
+            records: records, failures: batch.failures + page.failures.filter { $0.id == nil },
             after: page.after)
     }
 
     private func list(
-        _ type: RecordType, _ path: String, _ after: String?, _ callClass: CallClass
+        _ type: RecordType, _ path: String, _ after: String?, _ associations: [RecordType], _ callClass: CallClass
     ) async throws(HubSpotError) -> RecordPage {
         try await perform(Call(endpoint: "list", path: path), as: callClass) { [self] response in
             let answer = try Answer(response.body, self.reader(type))
             guard answer.after == nil || answer.after != after else { throw Damage("HubSpot's paging does not get on") }
-            return RecordPage(records: answer.records, failures: answer.failures, after: answer.after)
+            var records = answer.records
+            for index in records.indices {
+                // HubSpot leaves out a type to which the record has none.
+                for other in associations where !records[index].truncatedAssociations.contains(other) {
+                    if records[index].associations[other] == nil { records[index].associations[other] = [] }
+                }
+            }
+            return RecordPage(records: records, failures: answer.failures, after: answer.after)
         }
     }
 
@@ -106,8 +125,10 @@ extension HubSpotClient {
         }
         do throws(HubSpotError) {
             return try await perform(Call(endpoint: "record", path: path + list), as: callClass) { [self] response in
-                var json = try JSONReader(response.body)
-                let result = try self.reader(type).read(&json)
+                var json = JSONReader(response.body)
+                let reader = self.reader(type)
+                var scanner = reader.scanner()
+                let result = try reader.read(&json, with: &scanner)
                 try json.finish()
                 switch result {
                 case .success(let record): return record
@@ -133,13 +154,17 @@ extension HubSpotClient {
 extension String {
     /// With everything but unreserved characters as `%XX` (RFC 3986).
     var percentEncoded: String {
+        func isUnreserved(_ byte: UInt8) -> Bool {
+            switch byte {
+            case 48...57, 65...90, 97...122, UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"): true
+            default: false
+            }
+        }
+        if utf8.allSatisfy(isUnreserved) { return self }
         let hex = Array("0123456789ABCDEF".utf8)
         var result: [UInt8] = []
         for byte in utf8 {
-            switch byte {
-            case 48...57, 65...90, 97...122, UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"): result.append(byte)
-            default: result += [UInt8(ascii: "%"), hex[Int(byte >> 4)], hex[Int(byte & 15)]]
-            }
+            if isUnreserved(byte) { result.append(byte) } else { result += [UInt8(ascii: "%"), hex[Int(byte >> 4)], hex[Int(byte & 15)]] }
         }
         return String(decoding: result, as: UTF8.self)
     }

@@ -2,8 +2,8 @@ public import Curl
 internal import FoundationEssentials
 public import Logging
 internal import Metrics
-internal import Model
-internal import Rules
+public import Model
+public import Rules
 
 /// The only speaker to HubSpot: every call goes through one limiter, is retried where that makes sense, and is answered completely or
 /// by a typed error.
@@ -11,16 +11,20 @@ internal import Rules
 /// - Source: platform page, sections 5 to 7.
 public final class HubSpotClient: Sendable {
     let settings: HubSpotSettings
-    private let driver: CurlDriver
+    private let driver: any HTTPSender
     private let logger: Logger
     let limiter: Limiter
     let readers: [RecordType: RecordReader]
 
-    public init(settings: HubSpotSettings, driver: CurlDriver, logger: Logger) {
+    /// - Parameter id: names this process, and no other ever, among those that share the account's limits by a ledger: calls then wait
+    ///   until one has been looked at. nil: the whole limits are its own.
+    public init(settings: HubSpotSettings, driver: any HTTPSender, sharingAs id: String? = nil, logger: Logger) {
         self.settings = settings
         self.driver = driver
         self.logger = logger
-        limiter = Limiter(general: settings.rateLimit, search: settings.searchRateLimit, pauseWaitMax: settings.pauseWaitMax)
+        limiter = Limiter(
+            general: settings.rateLimit, search: settings.searchRateLimit, pauseWaitMax: settings.pauseWaitMax, sharingAs: id,
+            outagePause: settings.outagePause)
         readers = Dictionary(uniqueKeysWithValues: RecordType.allCases.map { ($0, RecordReader($0)) })
     }
 
@@ -28,6 +32,28 @@ public final class HubSpotClient: Sendable {
     public var budget: BudgetSnapshot {
         get async { await limiter.snapshot }
     }
+
+    /// Whether calls of that class, searches aside, wait for the limit: more of them would not be faster.
+    public func isWaiting(_ callClass: CallClass) async -> Bool { await limiter.isWaiting(.general, callClass) }
+
+    // MARK: Sharing
+
+    /// Calls `body` when the ledger should be looked at before its time: urgent calls wait for more than this process has, or others
+    /// should hear of a pause.
+    public func onBudgetNews(_ body: @escaping @Sendable () -> Void) async { await limiter.setOnNews(body) }
+
+    /// What this process writes into the ledger next; see `AccountBudget.propose`.
+    public func proposeBudget(
+        on ledger: BudgetLedger, storeNow: Timestamp, lookedAt: CoreClock.Instant, isLeaving: Bool = false
+    ) async -> AccountBudget.Proposal {
+        await limiter.propose(on: ledger, storeNow: storeNow, lookedAt: lookedAt, isLeaving: isLeaving)
+    }
+
+    /// It was written.
+    public func confirmBudget(_ proposal: AccountBudget.Proposal) async { await limiter.confirm(proposal) }
+
+    /// The ledger cannot be reached now.
+    public func budgetStoreIsAway() async { await limiter.storeIsAway() }
 
     // MARK: Calls
 
@@ -49,8 +75,8 @@ public final class HubSpotClient: Sendable {
     func perform<R: Sendable>(
         _ call: Call, as callClass: CallClass, _ decode: @Sendable (CurlResponse) throws -> R
     ) async throws(HubSpotError) -> R {
-        let clock = ContinuousClock()
-        var firstStart: ContinuousClock.Instant?
+        let clock = CoreClock()
+        var firstStart: CoreClock.Instant?
         var failures = 0
         while true {
             let permit = try await limiter.acquire(call.lane, callClass)
@@ -72,12 +98,15 @@ public final class HubSpotClient: Sendable {
             var headers = response.map { LimitHeaders($0.headers) }
             if !call.isBurstLimited { headers = headers?.dailyOnly }
             await limiter.finish(permit, headers: headers)
+            if let isAnswer = error.map(\.isAnswer) ?? true { await limiter.heard(isAnswer) }
             record(call, error, response?.status, took: clock.now - start)
             guard let error else {
                 guard case .success(let value) = result else { throw .cancelled }
                 return value
             }
             failures += 1
+            // Who waits for the answer is told soon when nobody else gets one either.
+            if callClass == .live, error.isAnswer == false, await limiter.isDown { throw error }
             guard error.isTemporary, failures < settings.attemptsMax, let wait = wait(after: error, failures: failures),
                 clock.now + wait < giveUpAt
             else { throw error }
@@ -88,14 +117,14 @@ public final class HubSpotClient: Sendable {
                     "endpoint": "\(call.endpoint)", "cause": "\(error)", "attempt": "\(failures + 1)", "waitMs": "\(wait.milliseconds)",
                     "correlationId": "\(error.correlationId ?? "")",
                 ])
-            guard (try? await Task.sleep(for: wait)) != nil else { throw .cancelled }
+            guard (try? await Task.sleep(for: wait, clock: .core)) != nil else { throw .cancelled }
         }
     }
 
     /// How long to wait before the next attempt; nil when that is longer than a call waits. A pause (429, 477) is the limiter's to
     /// wait out or refuse.
     private func wait(after error: HubSpotError, failures: Int) -> Duration? {
-        var random = SystemRandomNumberGenerator()
+        var random = CoreRandom()
         let jitter = settings.backoff.delay(failures: failures, using: &random)
         switch error.kind {
         case .limited, .migrating: return .zero

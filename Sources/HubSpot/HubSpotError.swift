@@ -50,6 +50,16 @@ public struct HubSpotError: Error, Sendable, Equatable {
         }
     }
 
+    /// Whether HubSpot was there, be it to refuse; nil when that cannot be told.
+    var isAnswer: Bool? {
+        switch kind {
+        case .unavailable, .unreachable: false
+        // A record that HubSpot cannot put into words, or a proxy's page.
+        case .damaged, .cancelled: nil
+        case .unauthorized, .missingScopes, .notFound, .rejected, .limited, .locked, .migrating: true
+        }
+    }
+
     /// For metrics and logs; one of eleven.
     public var name: String {
         switch kind {

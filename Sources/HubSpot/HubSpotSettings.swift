@@ -21,13 +21,15 @@ public struct HubSpotSettings: Sendable {
     public var backoff: Backoff
     /// A call waits for a pause (429, 423, 477) that ends within this time and is refused otherwise.
     public var pauseWaitMax: Duration
+    /// How often one call looks whether HubSpot answers again while nobody else who waits is let through.
+    public var outagePause: Duration
 
     public init(
         baseURL: String = "https://api.hubapi.com", accessToken: String, version: HubSpotVersion = .dated("2026-09"),
         rateLimit: RateLimit = RateLimit(calls: 100, interval: .seconds(10)),
         searchRateLimit: RateLimit = RateLimit(calls: 5, interval: .seconds(1)), timeout: Duration = .seconds(60), attemptsMax: Int = 6,
         retryTime: Duration = .seconds(120), backoff: Backoff = Backoff(base: .milliseconds(500), cap: .seconds(15)),
-        pauseWaitMax: Duration = .seconds(30)
+        pauseWaitMax: Duration = .seconds(30), outagePause: Duration = .seconds(3)
     ) {
         var baseURL = baseURL
         while baseURL.hasSuffix("/") { baseURL.removeLast() }
@@ -41,6 +43,7 @@ public struct HubSpotSettings: Sendable {
         self.retryTime = retryTime
         self.backoff = backoff
         self.pauseWaitMax = pauseWaitMax
+        self.outagePause = outagePause
     }
 }
 

@@ -1,10 +1,10 @@
-internal import FoundationEssentials
+internal import Model
 internal import Rules
 
 /// Carries the decisions of `RateBudget` out: calls wait here until they may start, the most urgent class first, first come first
-/// served within it. One for the account; search has a budget of its own.
+/// served within it. One for the account; search has a budget of its own. Other instances' limiters share both by a ledger.
 actor Limiter {
-    enum Lane: Sendable, CaseIterable { case general, search }
+    typealias Lane = BudgetLane
 
     /// A call that was let go; to be handed back by `finish`.
     struct Permit: Sendable {
@@ -17,31 +17,33 @@ actor Limiter {
         let continuation: CheckedContinuation<Result<Permit, HubSpotError>, Never>
     }
 
-    private var general: RateBudget
-    private var search: RateBudget
+    private var budget: AccountBudget
     private var waiters: [Lane: [CallClass: [Waiter]]] = [:]
     private var alarms: [Lane: (at: Duration, task: Task<Void, Never>)] = [:]
     private var waiterCount: UInt64 = 0
     private var inFlight = 0
+    /// Lanes in which a call had to wait since the last look at the ledger.
+    private var short: Set<Lane> = []
+    private var onNews: @Sendable () -> Void = {}
     private var utcOffsetMs: Int64?
     private let pauseWaitMax: Duration
-    private let origin = ContinuousClock.now
+    private var breaker: CircuitBreaker
+    private let origin = CoreClock.now
 
     /// Callers that may wait at once. Workers are far fewer; more is a bug that must not eat the memory.
     static let waitersMax = 10_000
 
-    init(general: RateLimit, search: RateLimit, pauseWaitMax: Duration) {
-        self.general = RateBudget(general)
-        self.search = RateBudget(search)
+    /// - Parameter id: as `AccountBudget`.
+    init(
+        general: RateLimit, search: RateLimit, pauseWaitMax: Duration, sharingAs id: String? = nil, outagePause: Duration = .seconds(3)
+    ) {
+        budget = AccountBudget(general: general, search: search, sharingAs: id)
+        // One failure is nothing: the next attempt of the same call mostly succeeds.
+        breaker = CircuitBreaker(failuresMax: 3, pause: outagePause)
         self.pauseWaitMax = pauseWaitMax
     }
 
-    private subscript(lane: Lane) -> RateBudget {
-        get { lane == .general ? general : search }
-        _modify { if lane == .general { yield &general } else { yield &search } }
-    }
-
-    private var now: Duration { ContinuousClock.now - origin }
+    private var now: Duration { CoreClock.now - origin }
 
     // MARK: Calls
 
@@ -85,17 +87,58 @@ actor Limiter {
     func finish(_ permit: Permit, headers: LimitHeaders?) {
         inFlight -= 1
         let now = now
-        self[permit.lane].finish(permit.call, at: now, isAnswered: headers != nil)
+        budget[permit.lane].finish(permit.call, at: now, isAnswered: headers != nil)
         if let headers {
             if permit.lane == .general {
-                general.observe(
+                budget[.general].observe(
                     permit.call, max: headers.max, interval: headers.interval, remaining: headers.remaining, at: now)
             }
             if let limit = headers.daily, let remaining = headers.dailyRemaining {
-                general.observe(dailyLimit: limit, remaining: remaining)
+                budget.daily.observe(limit: limit, remaining: remaining, reset: untilDailyReset.map { now + $0 }, at: now)
+                refuseHeld(at: now)
             }
         }
         pump(permit.lane)
+    }
+
+    private var untilDailyReset: Duration? {
+        utcOffsetMs.map { offset in
+            let localMs = Timestamp.now.milliseconds + offset
+            return Duration.milliseconds(86_400_000 - localMs % 86_400_000)
+        }
+    }
+
+    // MARK: Sharing
+
+    /// Calls `body` when other instances should hear of something, or urgent calls wait for more than this instance has.
+    func setOnNews(_ body: @escaping @Sendable () -> Void) { onNews = body }
+
+    func propose(
+        on ledger: BudgetLedger, storeNow: Timestamp, lookedAt: CoreClock.Instant, isLeaving: Bool
+    ) -> AccountBudget.Proposal {
+        let now = now
+        var needs: [Lane: AccountBudget.Need] = [:]
+        for lane in Lane.allCases {
+            let counts = (waiters[lane] ?? [:]).mapValues(\.count)
+            needs[lane] = .init(
+                waiting: counts.values.reduce(0, +), urgentWaiting: counts.reduce(0) { $0 + ($1.key.isUrgent ? $1.value : 0) },
+                isShort: short.contains(lane))
+        }
+        short = []
+        let proposal = budget.propose(
+            on: ledger, storeNow: storeNow, lookedAt: lookedAt - origin, at: now, needs: needs, isLeaving: isLeaving)
+        for lane in Lane.allCases { pump(lane) }
+        return proposal
+    }
+
+    func confirm(_ proposal: AccountBudget.Proposal) {
+        budget.confirm(proposal, at: now)
+        for lane in Lane.allCases { pump(lane) }
+    }
+
+    func storeIsAway() {
+        budget.storeIsAway(at: now)
+        for lane in Lane.allCases { pump(lane) }
     }
 
     // MARK: Pauses
@@ -103,48 +146,74 @@ actor Limiter {
     /// Everybody who uses the limit of a 429 pauses; for the day's quota that is everybody.
     func limited(_ permit: Permit, _ policy: RateBudget.Policy, retryAfter: Duration?) {
         let now = now
-        let untilDailyReset = utcOffsetMs.map { offset in
-            let localMs = Int64(Date().timeIntervalSince1970 * 1000) + offset
-            return Duration.milliseconds(86_400_000 - localMs % 86_400_000)
-        }
         for lane in policy == .daily ? Lane.allCases : [permit.lane] {
-            self[lane].limited(policy, retryAfter: retryAfter, dailyReset: untilDailyReset.map { now + $0 }, at: now)
+            budget[lane].limited(policy, retryAfter: retryAfter, dailyReset: untilDailyReset.map { now + $0 }, at: now)
             pump(lane)
         }
+        onNews()
     }
 
     func migrating(retryAfter: Duration?) {
         for lane in Lane.allCases {
-            self[lane].migrating(retryAfter: retryAfter, at: now)
+            budget[lane].migrating(retryAfter: retryAfter, at: now)
             pump(lane)
         }
+        onNews()
     }
+
+    // MARK: Outages
+
+    /// HubSpot answered a call, or it did not.
+    func heard(_ isAnswer: Bool) {
+        if isAnswer { breaker.answered() } else { breaker.failed(at: now) }
+    }
+
+    /// A probe that heard nothing one way or the other, being refused here say, has found no answer either.
+    func probeEnded() { if breaker.isOpen { breaker.failed(at: now) } }
+
+    var isDown: Bool { breaker.isOpen }
+
+    func decideOutage() -> CircuitBreaker.Decision { breaker.decide(at: now) }
 
     // MARK: Letting go
 
     private func pump(_ lane: Lane) {
         let now = now
-        if let pause = self[lane].pause(at: now), pause.until - now > pauseWaitMax {
-            refuseAll(lane, pause, at: now)
+        let pause = budget[lane].pause(at: now)
+        if let pause, pause.until - now > pauseWaitMax {
+            for callClass in CallClass.allCases { refuse(lane, callClass, HubSpotError(pause, for: pause.until - now)) }
             return
         }
+        refuseHeld(at: now)
         while let callClass = CallClass.allCases.first(where: { waiters[lane]?[$0]?.isEmpty == false }) {
-            switch self[lane].decision(for: callClass, at: now) {
+            switch budget[lane].decision(for: callClass, at: now) {
             case .start:
                 guard let waiter = waiters[lane]?[callClass]?.removeFirst() else { return }
                 inFlight += 1
-                waiter.continuation.resume(returning: .success(Permit(lane: lane, call: self[lane].start(callClass, at: now))))
+                waiter.continuation.resume(returning: .success(Permit(lane: lane, call: budget[lane].start(callClass, at: now))))
             case .wait(let until):
                 if let until { setAlarm(lane, at: until) }
+                guard pause == nil else { return }
+                short.insert(lane)
+                if callClass.isUrgent, budget.canGrow(lane) { onNews() }
                 return
             }
         }
     }
 
-    private func refuseAll(_ lane: Lane, _ pause: RateBudget.Pause, at now: Duration) {
-        let error = HubSpotError(pause, for: pause.until - now)
-        for waiter in (waiters[lane] ?? [:]).values.joined() { waiter.continuation.resume(returning: .failure(error)) }
-        waiters[lane] = [:]
+    /// Refuses the calls whose class has to leave the rest of the day's quota to others. A search counts towards the day as well.
+    private func refuseHeld(at now: Duration) {
+        for callClass in CallClass.allCases {
+            guard let until = budget.daily.hold(for: callClass, at: now) else { continue }
+            let error = HubSpotError(
+                .limited, "what is left of the account's daily quota of HubSpot calls is kept for more urgent calls than \(callClass)",
+                retryAfter: until - now)
+            for lane in Lane.allCases { refuse(lane, callClass, error) }
+        }
+    }
+
+    private func refuse(_ lane: Lane, _ callClass: CallClass, _ error: HubSpotError) {
+        for waiter in waiters[lane]?.removeValue(forKey: callClass) ?? [] { waiter.continuation.resume(returning: .failure(error)) }
     }
 
     /// Pumps at `instant`; an earlier alarm does the same in time.
@@ -155,7 +224,7 @@ actor Limiter {
         }
         // A free task, as nobody in particular waits for it; it ends by itself within the wait.
         let task = Task { [weak self, origin] in
-            guard (try? await Task.sleep(until: origin + instant, clock: .continuous)) != nil else { return }  // replaced by an earlier one
+            guard (try? await Task.sleep(until: origin + instant, clock: .core)) != nil else { return }  // replaced by an earlier one
             await self?.ring(lane, instant)
         }
         alarms[lane] = (instant, task)
@@ -168,16 +237,21 @@ actor Limiter {
 
     // MARK: Status
 
+    /// Whether calls of that class wait for the limit.
+    func isWaiting(_ lane: Lane, _ callClass: CallClass) -> Bool { waiters[lane]?[callClass]?.isEmpty == false }
+
     var snapshot: BudgetSnapshot {
         let now = now
         var waiting: [CallClass: Int] = [:]
         for lane in waiters.values {
             for (callClass, waiters) in lane where !waiters.isEmpty { waiting[callClass, default: 0] += waiters.count }
         }
-        let pause = general.pause(at: now)
+        let pause = budget.general.pause(at: now)
         return BudgetSnapshot(
-            limit: general.limit, remaining: general.remaining(at: now), searchLimit: search.limit,
-            searchRemaining: search.remaining(at: now), dailyLimit: general.daily?.limit, dailyRemaining: general.daily?.remaining,
+            limit: budget.general.limit, allotted: budget.general.allotted, remaining: budget.remaining(.general, at: now),
+            searchLimit: budget.search.limit, searchAllotted: budget.search.allotted, searchRemaining: budget.remaining(.search, at: now),
+            instances: budget.memberCount, dailyLimit: budget.daily.limit, dailyRemaining: budget.daily.remaining,
+            held: CallClass.allCases.filter { budget.daily.hold(for: $0, at: now) != nil },
             pausedFor: pause.map { $0.until - now }, pauseReason: pause?.reason, inFlight: inFlight, waiting: waiting)
     }
 }

@@ -14,10 +14,15 @@ public struct Record: Sendable, Equatable {
     public let fields: [UInt8]
     /// A BSON document of all properties: name to string or null, exactly as HubSpot sent them.
     public let properties: [UInt8]
+    /// The ids of associated records, for those types whose whole list came with the record; by their numbers, each once.
+    public var associations: [RecordType: [String]]
+    /// Types to which the record has more associations than came with it.
+    public var truncatedAssociations: Set<RecordType>
 
     public init(
         type: RecordType, id: String, createdAt: Timestamp, updatedAt: Timestamp, archived: Bool, archivedAt: Timestamp?,
-        mergedIds: [String], fields: [UInt8], properties: [UInt8]
+        mergedIds: [String], fields: [UInt8], properties: [UInt8], associations: [RecordType: [String]] = [:],
+        truncatedAssociations: Set<RecordType> = []
     ) {
         self.type = type
         self.id = id
@@ -28,5 +33,7 @@ public struct Record: Sendable, Equatable {
         self.mergedIds = mergedIds
         self.fields = fields
         self.properties = properties
+        self.associations = associations
+        self.truncatedAssociations = truncatedAssociations
     }
 }

@@ -9,7 +9,7 @@ public struct RecordKey: Sendable, Hashable, Comparable, CustomStringConvertible
     }
 
     /// `contacts:151`
-    public var description: String { "\(type.rawValue):\(id)" }
+    public var description: String { type.rawValue + ":" + id }
 
     /// Reads what `description` prints.
     public init?(_ description: String) {

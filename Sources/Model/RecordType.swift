@@ -27,5 +27,20 @@ public enum RecordType: String, Sendable, CaseIterable, Codable, Hashable, Compa
         self == .contacts ? "lastmodifieddate" : "hs_lastmodifieddate"
     }
 
-    public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
+    // Every record's key is compared and hashed by its type too. Those of a type with raw texts would look at the texts.
+
+    public static func == (a: Self, b: Self) -> Bool { a.place == b.place }
+
+    public func hash(into hasher: inout Hasher) { hasher.combine(place) }
+
+    /// As the names sort.
+    public static func < (a: Self, b: Self) -> Bool { a.place < b.place }
+
+    private var place: UInt8 {
+        switch self {
+        case .companies: 0
+        case .contacts: 1
+        case .deals: 2
+        }
+    }
 }

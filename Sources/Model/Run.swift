@@ -23,8 +23,10 @@ public struct Run: Sendable, Equatable, Identifiable {
     public var state: State
     public let startedAt: Timestamp
     public var finishedAt: Timestamp?
-    /// The last time its instance said that it is alive.
+    /// The last time the instance that carries it out said that it is alive.
     public var heartbeatAt: Timestamp
+    /// How often another instance, or the same after a restart, took the run up where it stood.
+    public var resumptions = 0
     /// One entry for each type of the scope.
     public var byType: [RecordType: TypeProgress]
     /// At most `errorMessagesMax`, each naming type and id.
@@ -66,6 +68,10 @@ public struct TypeProgress: Sendable, Equatable {
     public var archived = 0
     /// Records that the run will look at, if HubSpot said so.
     public var total: Int?
+    /// How far a full sync is; counts and walk belong together.
+    public var walk = Walk()
+    /// Whether nothing is left to do for the type.
+    public var isDone = false
 
     public init() {}
 

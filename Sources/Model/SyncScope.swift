@@ -5,9 +5,11 @@ public struct SyncScope: Sendable, Hashable {
         case full
         /// What changed since the last sync, found by search.
         case incremental
+        /// What moves no modified date: deletions and associations.
+        case reconcile
     }
 
-    /// `all`, the name of one type, or `incremental`, as it stands in the path.
+    /// `all`, the name of one type, `incremental` or `reconcile`, as it stands in the path.
     public let name: String
     public let kind: Kind
     public let types: [RecordType]
@@ -23,15 +25,18 @@ public struct SyncScope: Sendable, Hashable {
     }
 
     public static let incremental = Self(name: "incremental", kind: .incremental, types: RecordType.allCases, limit: nil)
+    public static let reconcile = Self(name: "reconcile", kind: .reconcile, types: RecordType.allCases, limit: nil)
 
     /// - Parameters:
-    ///   - name: `all`, `contacts`, `companies`, `deals` or `incremental`; anything else is nil.
-    ///   - limit: not heeded by an incremental sync, whose watermark would pass over the rest.
+    ///   - name: `all`, `contacts`, `companies`, `deals`, `incremental` or `reconcile`; anything else is nil.
+    ///   - limit: not heeded by an incremental sync, whose watermark would pass over the rest, nor by a reconcile.
     public init?(name: String, limit: Int? = nil) {
         if name == "all" {
             self = .all(limit: limit)
         } else if name == "incremental" {
             self = .incremental
+        } else if name == "reconcile" {
+            self = .reconcile
         } else if let type = RecordType(rawValue: name) {
             self = .one(type, limit: limit)
         } else {

@@ -12,7 +12,7 @@ public struct Timestamp: Sendable, Hashable, Comparable, Codable {
 
     public init(from decoder: any Decoder) throws {
         let text = try decoder.singleValueContainer().decode(String.self)
-        guard let value = Timestamp(iso8601: text.utf8) else {
+        guard let value = Timestamp(iso8601: text) else {
             throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "not an ISO 8601 instant"))
         }
         self = value
@@ -76,82 +76,88 @@ extension Timestamp {
 
     /// Reads `YYYY-MM-DD`, `YYYY-MM-DDTHH:MM[:SS[.fraction]]` with `Z`, an offset `±HH:MM`, or nothing (read as UTC).
     /// Digits of the fraction beyond the third are dropped. Anything else is nil.
-    public init?(iso8601 text: some Sequence<UInt8>) {
-        var reader = text.makeIterator()
-        var peeked = reader.next()
-        func next() { peeked = reader.next() }
-        func number(_ digits: Int) -> Int64? {
-            var value: Int64 = 0
-            for _ in 0..<digits {
-                guard let byte = peeked, byte >= 48, byte <= 57 else { return nil }
-                value = value * 10 + Int64(byte - 48)
-                next()
-            }
-            return value
-        }
-        func take(_ byte: UInt8) -> Bool {
-            guard peeked == byte else { return false }
-            next()
-            return true
-        }
-        guard let year = number(4), take(0x2D), let month = number(2), take(0x2D), let day = number(2),
+    public init?(iso8601 text: Span<UInt8>) {
+        var index = 0
+        guard let year = Timestamp.number(4, of: text, at: &index), Timestamp.take(0x2D, of: text, at: &index), let month = Timestamp.number(2, of: text, at: &index), Timestamp.take(0x2D, of: text, at: &index), let day = Timestamp.number(2, of: text, at: &index),
             (1...12).contains(month), day >= 1, day <= Timestamp.days(inMonth: month, of: year)
         else { return nil }
         var result = Timestamp.days(year, month, day) * 86_400_000
-        if peeked != nil {
-            guard take(0x54) || take(0x20), let hour = number(2), take(0x3A), let minute = number(2), hour < 24, minute < 60
+        if index < text.count {
+            guard Timestamp.take(0x54, of: text, at: &index) || Timestamp.take(0x20, of: text, at: &index), let hour = Timestamp.number(2, of: text, at: &index), Timestamp.take(0x3A, of: text, at: &index), let minute = Timestamp.number(2, of: text, at: &index), hour < 24, minute < 60
             else { return nil }
             result += hour * 3_600_000 + minute * 60_000
-            if take(0x3A) {
-                guard let second = number(2), second <= 60 else { return nil }
+            if Timestamp.take(0x3A, of: text, at: &index) {
+                guard let second = Timestamp.number(2, of: text, at: &index), second <= 60 else { return nil }
                 result += second * 1000
-                if take(0x2E) {
+                if Timestamp.take(0x2E, of: text, at: &index) {
                     var scale: Int64 = 100
-                    guard let first = number(1) else { return nil }
+                    guard let first = Timestamp.number(1, of: text, at: &index) else { return nil }
                     result += first * scale
-                    while let byte = peeked, byte >= 48, byte <= 57 {
+                    while let digit = Timestamp.number(1, of: text, at: &index) {
                         scale /= 10
-                        result += Int64(byte - 48) * scale
-                        next()
+                        result += digit * scale
                     }
                 }
             }
-            if take(0x5A) {
+            if Timestamp.take(0x5A, of: text, at: &index) {
                 // UTC
-            } else if let sign = peeked, sign == 0x2B || sign == 0x2D {
-                next()
-                guard let hour = number(2), hour < 24 else { return nil }
-                _ = take(0x3A)
-                guard let minute = number(2), minute < 60 else { return nil }
+            } else if index < text.count, text[index] == 0x2B || text[index] == 0x2D {
+                let isAhead = text[index] == 0x2B
+                index += 1
+                guard let hour = Timestamp.number(2, of: text, at: &index), hour < 24 else { return nil }
+                _ = Timestamp.take(0x3A, of: text, at: &index)
+                guard let minute = Timestamp.number(2, of: text, at: &index), minute < 60 else { return nil }
                 let offset = hour * 3_600_000 + minute * 60_000
-                result += sign == 0x2B ? -offset : offset
+                result += isAhead ? -offset : offset
             }
         }
-        guard peeked == nil else { return nil }
+        guard index == text.count else { return nil }
         milliseconds = result
+    }
+
+    private static func number(_ digits: Int, of text: Span<UInt8>, at index: inout Int) -> Int64? {
+        guard index + digits <= text.count else { return nil }
+        var value: Int64 = 0
+        for place in index..<index + digits {
+            let digit = text[place] &- 48
+            guard digit <= 9 else { return nil }
+            value = value * 10 + Int64(digit)
+        }
+        index += digits
+        return value
+    }
+
+    private static func take(_ byte: UInt8, of text: Span<UInt8>, at index: inout Int) -> Bool {
+        guard index < text.count, text[index] == byte else { return false }
+        index += 1
+        return true
     }
 
     /// What a HubSpot `date` or `datetime` property holds: ISO 8601, or milliseconds since the epoch as decimal digits.
     ///
     /// - Source: platform page, section 5.10 (documentation and captures disagree, so both are read).
-    public init?(property text: some Collection<UInt8>) {
+    public init?(property text: Span<UInt8>) {
         if let value = Timestamp(iso8601: text) {
             self = value
             return
         }
-        var digits = text[...]
-        let isNegative = digits.first == 0x2D
-        if isNegative { digits = digits.dropFirst() }
+        let isNegative = text.count > 0 && text[0] == 0x2D
+        let first = isNegative ? 1 : 0
         // 8.64e15 ms is the largest instant that JavaScript's Date can hold: 16 digits.
-        guard !digits.isEmpty, digits.count <= 16 else { return nil }
+        guard (first + 1...first + 16).contains(text.count) else { return nil }
         var value: Int64 = 0
-        for byte in digits {
-            guard byte >= 48, byte <= 57 else { return nil }
-            value = value * 10 + Int64(byte - 48)
+        for index in first..<text.count {
+            let digit = text[index] &- 48
+            guard digit <= 9 else { return nil }
+            value = value * 10 + Int64(digit)
         }
         guard value <= 8_640_000_000_000_000 else { return nil }
         milliseconds = isNegative ? -value : value
     }
+
+    public init?(iso8601 text: String) { self.init(iso8601: text.utf8.span) }
+
+    public init?(property text: String) { self.init(property: text.utf8.span) }
 
     // The algorithms of Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms", proleptic Gregorian calendar.
 

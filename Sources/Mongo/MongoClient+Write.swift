@@ -9,7 +9,27 @@ extension MongoClient {
     ///
     /// - Throws: when the outcome is unknown or nothing could be done (`.unreachable`, `.timedOut`); some may have been written then.
     public func insert(_ documents: [[UInt8]], into collection: String) throws(MongoError) -> BulkOutcome {
-        try bulk(documents.map(MongoWrite.insert), in: collection)
+        var outcome = BulkOutcome()
+        var sent: [Int] = []
+        var together: [UInt8] = []
+        together.reserveCapacity(documents.reduce(0) { $0 + $1.count })
+        for (index, document) in documents.enumerated() {
+            if document.count > MongoClient.documentBytesMax {
+                outcome.failures.append(.init(index: index, error: .documentTooLarge))
+            } else {
+                together += document
+                sent.append(index)
+            }
+        }
+        guard !sent.isEmpty else { return outcome }
+        let collection = Collection(collection, of: self)
+        var reply = hs_reply()
+        var error = bson_error_t()
+        try calls.willSend()
+        let succeeded = timed(.write) { together.withC { hs_mongo_insert(collection.handle, $0, sent.count, &reply, &error) } }
+        try outcome.read(BSONDocument(taking: reply), succeeded ? nil : error, indexes: sent)
+        try calls.didSend()
+        return outcome
     }
 
     /// Writes in no particular order; one write's failure leaves the others alone. Neighbours of one kind share a message.
@@ -30,8 +50,9 @@ extension MongoClient {
             }
         }
         guard !sent.isEmpty else { return outcome }
-        try bulk.execute(into: &outcome, indexes: sent)
-        outcome.failures.sort { $0.index < $1.index }
+        try calls.willSend()
+        try timed(.write) { () throws(MongoError) in try bulk.execute(into: &outcome, indexes: sent) }
+        try calls.didSend()
         return outcome
     }
 
@@ -79,12 +100,15 @@ extension MongoClient {
         let collection = Collection(collection, of: self)
         var reply = hs_reply()
         var error = bson_error_t()
-        let succeeded = filter.withC { filter in
-            update.withC { update in
-                sort.withC { sort in
-                    projection.withC { projection in
-                        hs_mongo_find_and_update(
-                            collection.handle, filter, update, sort, projection, upsert, returnsUpdated, &reply, &error)
+        try calls.willSend()
+        let succeeded = timed(.write) {
+            filter.withC { filter in
+                update.withC { update in
+                    sort.withC { sort in
+                        projection.withC { projection in
+                            hs_mongo_find_and_update(
+                                collection.handle, filter, update, sort, projection, upsert, returnsUpdated, &reply, &error)
+                        }
                     }
                 }
             }
@@ -92,6 +116,7 @@ extension MongoClient {
         let document = BSONDocument(taking: reply)
         guard succeeded else { throw MongoError(error) }
         try document["writeConcernError"].map(MongoClient.throwWriteConcern)
+        try calls.didSend()
         return document["value"]?.document
     }
 
@@ -155,10 +180,8 @@ private struct Bulk: ~Copyable {
     private borrowing func append(
         _ kind: hs_write_kind, _ filter: BSONDocument?, _ document: [UInt8]?, _ options: BSONDocument
     ) throws(MongoError) {
-        // The driver would drop its whole batch for one that is too large. 10334 is the server's BSONObjectTooLarge.
-        if let document, document.count > MongoClient.documentBytesMax {
-            throw MongoError(.rejected, code: 10334, message: "the document is larger than 16 MB")
-        }
+        // The driver would drop its whole batch for one that is too large.
+        if let document, document.count > MongoClient.documentBytesMax { throw .documentTooLarge }
         var error = bson_error_t()
         let succeeded = filter.withC { filter in
             (document ?? []).withC { document in
@@ -169,31 +192,46 @@ private struct Bulk: ~Copyable {
     }
 
     borrowing func execute(into outcome: inout BulkOutcome, indexes: [Int]) throws(MongoError) {
-        var taken = hs_reply()
+        var reply = hs_reply()
         var error = bson_error_t()
-        let succeeded = hs_mongo_bulk_execute(handle, &taken, &error)
-        let reply = BSONDocument(taking: taken)
+        let succeeded = hs_mongo_bulk_execute(handle, &reply, &error)
+        try outcome.read(BSONDocument(taking: reply), succeeded ? nil : error, indexes: indexes)
+    }
+}
+
+extension MongoError {
+    /// With the server's code for it, BSONObjectTooLarge.
+    fileprivate static let documentTooLarge = MongoError(.rejected, code: 10334, message: "the document is larger than 16 MB")
+}
+
+extension BulkOutcome {
+    /// Takes in the driver's reply to a bulk or to an insert of many.
+    ///
+    /// - Parameters:
+    ///   - error: what the driver reported; nil when all went well.
+    ///   - indexes: of the writes that were sent.
+    fileprivate mutating func read(_ reply: BSONDocument, _ error: bson_error_t?, indexes: [Int]) throws(MongoError) {
         func count(_ key: String) -> Int { Int(reply[key]?.integer ?? 0) }
         func index(_ value: BSONValue) -> Int { indexes[Int(value.document?["index"]?.integer ?? 0)] }
-        outcome.inserted = count("nInserted")
-        outcome.matched = count("nMatched")
-        outcome.modified = count("nModified")
-        outcome.deleted = count("nRemoved")
-        outcome.upserted = (reply["upserted"]?.array ?? []).map(index)
-        if succeeded { return }
+        inserted = count("nInserted") + count("insertedCount")
+        matched = count("nMatched")
+        modified = count("nModified")
+        deleted = count("nRemoved")
+        upserted = (reply["upserted"]?.array ?? []).map(index)
+        guard let error else { return }
 
         if let first = reply["writeConcernErrors"]?.array?.first { try MongoClient.throwWriteConcern(first) }
-        let thrown = MongoError(error)
         var isExplained = false
         for value in reply["writeErrors"]?.array ?? [] {
             let code = UInt32(clamping: value.document?["code"]?.integer ?? 0)
             let failure = MongoError(serverCode: code, text: value.document?["errmsg"]?.string ?? "")
             // A server that goes down refuses write by write.
             if failure.kind == .unreachable || failure.kind == .timedOut { throw failure }
-            outcome.failures.append(.init(index: index(value), error: failure))
+            failures.append(.init(index: index(value), error: failure))
             if code == error.code { isExplained = true }
         }
+        failures.sort { $0.index < $1.index }
         // The driver reports the first write error as the call's; any other is of the connection or of a whole command.
-        guard isExplained, error.domain == MONGOC_ERROR_SERVER.rawValue else { throw thrown }
+        guard isExplained, error.domain == MONGOC_ERROR_SERVER.rawValue else { throw MongoError(error) }
     }
 }

@@ -8,14 +8,23 @@ public struct MongoClient: ~Copyable {
     let handle: OpaquePointer
     public let database: String
     private let connection: MongoConnection
+    let calls: any MongoCalls
 
-    init(of connection: MongoConnection, database: String) {
+    init(of connection: MongoConnection, database: String, calls: any MongoCalls) {
         self.connection = connection
+        self.calls = calls
         self.database = database
         handle = mongoc_client_pool_pop(connection.handle)  // never waits: one client per thread
     }
 
     deinit { mongoc_client_pool_push(connection.handle, handle) }
+
+    /// Lets `body` send a command, and notes how long the answer took, also one that is an error. Not for calls that wait by design.
+    func timed<R, E>(_ kind: CallTimers.Kind, _ body: () throws(E) -> R) throws(E) -> R {
+        let start = ContinuousClock.now
+        defer { connection.timers.record(kind, .now - start) }
+        return try body()
+    }
 
     /// Runs a command and gives the server's reply.
     ///
@@ -23,9 +32,11 @@ public struct MongoClient: ~Copyable {
     public func command(_ command: BSONDocument, on database: String? = nil) throws(MongoError) -> BSONDocument {
         var reply = hs_reply()
         var error = bson_error_t()
-        let succeeded = command.withC { hs_mongo_command(handle, database ?? self.database, $0, &reply, &error) }
+        try calls.willSend()
+        let succeeded = timed(.command) { command.withC { hs_mongo_command(handle, database ?? self.database, $0, &reply, &error) } }
         let document = BSONDocument(taking: reply)
         guard succeeded else { throw MongoError(error) }
+        try calls.didSend()
         return document
     }
 
@@ -34,8 +45,10 @@ public struct MongoClient: ~Copyable {
     /// Gives every document found to `each`, in order. An error of `each` ends the walk.
     public func find(_ query: MongoQuery = MongoQuery(), in collection: String, _ each: (BSONDocument) throws -> Void) throws {
         let collection = Collection(collection, of: self)
+        try calls.willSend()
         let cursor = Cursor(query.filter.withC { filter in query.options.withC { hs_mongo_find(collection.handle, filter, $0) } })
-        try cursor.walk(each)
+        try timed(.find) { try cursor.walk(each) }
+        try calls.didSend()
     }
 
     public func findOne(_ query: MongoQuery, in collection: String) throws(MongoError) -> BSONDocument? {
@@ -53,9 +66,11 @@ public struct MongoClient: ~Copyable {
     ) throws {
         let collection = Collection(collection, of: self)
         let pipeline: BSONDocument = ["pipeline": .array(stages.map(BSONValue.document))]
+        try calls.willSend()
         let cursor = Cursor(
             pipeline.withC { pipeline in query.aggregateOptions.withC { hs_mongo_aggregate(collection.handle, pipeline, $0) } })
-        try cursor.walk(each)
+        try timed(.aggregate) { try cursor.walk(each) }
+        try calls.didSend()
     }
 
     /// How many documents the filter finds: exact, also on a sharded cluster.

@@ -4,10 +4,11 @@ internal import NIOPosix
 /// The driver's client pool and the threads that use it: one client a thread, so none ever waits for another.
 ///
 /// Sendable because `handle` is set once and a `mongoc_client_pool_t` may be used from any thread.
-final class MongoConnection: @unchecked Sendable {
+final class MongoConnection: MongoCalls, @unchecked Sendable {
     let handle: OpaquePointer
     let databaseName: String
     let hosts: String
+    let timers = CallTimers()
     private let threads: NIOThreadPool
 
     init(_ settings: MongoSettings) throws(MongoError) {

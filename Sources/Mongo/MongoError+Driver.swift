@@ -34,12 +34,14 @@ extension MongoError {
     private static func kind(ofServerCode code: UInt32) -> Kind {
         switch code {
         case 11000, 11001, 12582: .duplicateKey
-        // HostUnreachable, HostNotFound, NetworkTimeout, ShutdownInProgress, UnsatisfiableWriteConcern, PrimarySteppedDown,
-        // SocketException, NotWritablePrimary, InterruptedAtShutdown, InterruptedDueToReplStateChange, NotPrimaryNoSecondaryOk,
-        // NotPrimaryOrSecondary, OutOfDiskSpace: all pass without a change on our side.
-        case 6, 7, 89, 91, 100, 189, 9001, 10107, 11600, 11602, 13435, 13436, 14031: .unreachable
-        // MaxTimeMSExpired, WriteConcernFailed, ExceededTimeLimit, LockTimeout, WriteConflict
-        case 50, 64, 262, 24, 112: .timedOut
+        // HostUnreachable, HostNotFound, NetworkTimeout, ShutdownInProgress, UnsatisfiableWriteConcern, FailedToSatisfyReadPreference,
+        // ReadConcernMajorityNotAvailableYet, PrimarySteppedDown, SocketException, NotWritablePrimary, InterruptedAtShutdown, Interrupted,
+        // InterruptedDueToReplStateChange, NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary, OutOfDiskSpace, and of a read that its
+        // server did not survive or dropped: CursorNotFound, QueryPlanKilled, CursorKilled. All pass without a change on our side.
+        case 6, 7, 89, 91, 100, 133, 134, 189, 9001, 10107, 11600, 11601, 11602, 13435, 13436, 14031, 43, 175, 237: .unreachable
+        // MaxTimeMSExpired, WriteConcernFailed, NetworkInterfaceExceededTimeLimit, IncompleteTransactionHistory (a repeated write whose
+        // first try is no longer known), ExceededTimeLimit, LockTimeout, WriteConflict
+        case 50, 64, 202, 217, 262, 24, 112: .timedOut
         // Unauthorized, AuthenticationFailed
         case 13, 18: .unauthorized
         // CommandNotFound, CommandNotSupported, IllegalOperation (retryable writes on a storage engine without them)

@@ -41,10 +41,15 @@ public struct RateBudget: Sendable {
         }
     }
 
-    public private(set) var limit: RateLimit
-    /// The day's quota and what is left of it, as HubSpot said last.
-    public private(set) var daily: (limit: Int, remaining: Int)?
+    public internal(set) var limit: RateLimit
+    /// Whether the headers have moved `limit` since this was last set to false.
+    var hasLearned = false
     private var pause: Pause?
+
+    /// What this instance may use of the limit, and until when it may rely on that; nil: all of it, always.
+    private var allotment: (calls: Int, until: Duration)?
+    /// The allotments of late and when each began: what headers of calls under way are judged by.
+    private var allotments: [(calls: Int, since: Duration)] = []
 
     private var callCount: UInt64 = 0
     private var underWay: [UInt64: Call] = [:]
@@ -58,21 +63,64 @@ public struct RateBudget: Sendable {
     /// What a call without an answer may have spent on its way to the server after we gave it up.
     static let graceWithoutAnswer = Duration.seconds(1)
     /// How many calls may start at once before pacing spreads them: a tenth of the limit.
-    private var paceBurst: Int { max(1, limit.calls / 10) }
-    private var paceSpacing: Duration { limit.interval / limit.calls }
+    private var paceBurst: Int { max(1, base() / 10) }
+    private var paceSpacing: Duration { limit.interval / max(1, base()) }
 
     public init(_ limit: RateLimit) { self.limit = limit }
+
+    // MARK: Sharing
+
+    /// How many slots may be held: the limit, or what this instance has of it.
+    public var allotted: Int { min(limit.calls, allotment?.calls ?? limit.calls) }
+
+    /// What the classes' shares are taken from: the allotment as if it held its part of the reserve too, which bulk work leaves free
+    /// anyway (`RateLimit.reserve`). At most the limit.
+    ///
+    /// - Parameter percent: of it, rounded once.
+    private func base(percent: Int = 100) -> Int {
+        let part = allotment == nil ? limit.calls : limit.calls - limit.reserve
+        return min(limit.calls * percent, allotted * limit.calls * percent / part) / 100
+    }
+
+    /// From now on at most `calls` slots are held here, until `instant`; after it none is taken until this is called again. What is
+    /// held beyond that stays so until it is free by itself.
+    public mutating func allot(_ calls: Int, until instant: Duration, at now: Duration) {
+        if calls != allotment?.calls {
+            allotments.append((calls, now))
+            if allotments.count > RateBudget.allotmentsMax { allotments.removeFirst() }
+        }
+        allotment = (calls, instant)
+    }
+
+    /// Some twenty calls' lives of one change a second.
+    private static let allotmentsMax = 1024
+
+    /// The smallest allotment in force at any time from `instant` on.
+    private func leastAllotted(since instant: Duration) -> Int {
+        var least = allotted
+        for entry in allotments.reversed() {
+            least = min(least, entry.calls)
+            if entry.since <= instant { break }
+        }
+        return least
+    }
+
+    /// Slots that this instance's calls hold, those of the classes up to `last` only.
+    public func held(through last: CallClass = .healing, at now: Duration) -> Int {
+        ended[firstHeld(at: now)...].count { $0.callClass <= last } + underWay.values.count { $0.callClass <= last }
+    }
 
     // MARK: Deciding
 
     /// Whether a call of that class may start now. The caller asks for the most urgent class that waits, no other.
     public func decision(for callClass: CallClass, at now: Duration) -> Decision {
         if let pause, pause.until > now { return .wait(until: pause.until) }
+        if let allotment, allotment.until < now { return .wait(until: nil) }
         let first = firstHeld(at: now)
         let others = foreign.until > now ? foreign.count : 0
         let held = underWay.count + ended.count - first + others
-        let share = max(1, limit.calls * callClass.sharePercent / 100)
-        guard held < share || held < limit.calls && isSqueezedOut(callClass, firstHeld: first) else {
+        let share = min(allotted, max(1, base(percent: callClass.sharePercent)))
+        guard held < share || held < allotted && isSqueezedOut(callClass, firstHeld: first) else {
             // The slot whose release makes room, if it is an ended call's; the next change of any kind if others hold some.
             let release = first + (others > 0 ? 0 : held - share)
             var until = release < ended.count ? ended[release].at + limit.interval + .nanoseconds(1) : nil
@@ -91,7 +139,7 @@ public struct RateBudget: Sendable {
     private func isSqueezedOut(_ callClass: CallClass, firstHeld first: Int) -> Bool {
         let own =
             ended[first...].count { $0.callClass >= callClass } + underWay.values.count { $0.callClass >= callClass }
-        return own < max(1, limit.calls / 50)
+        return own < max(1, allotted / 50)
     }
 
     /// Ended calls before this index have given their slots back.
@@ -134,23 +182,27 @@ public struct RateBudget: Sendable {
 
     /// Takes over what the headers of the answer to `call` say; nil for a header that was not sent or makes no sense.
     ///
-    /// `Max` and `Interval` are the limit from now on. A `Remaining` below what our own calls explain means that others use the
-    /// same limit: what they took counts as held for one interval.
+    /// `Max` and `Interval` are the limit from now on. A `Remaining` that is smaller than what is left of our own allotment means that
+    /// strangers use the same limit: what they took counts as held for one interval. Sister instances are no strangers: together with
+    /// what is ours they never hold more than the limit, so as long as they keep to their allotments, what is left of ours is left
+    /// at the server too, whatever they do. Strangers who fit into what no instance uses do no harm and are not looked for.
     public mutating func observe(_ call: Call, max: Int?, interval: Duration?, remaining: Int?, at now: Duration) {
         if let max, (1...1_000_000).contains(max) {
             var length = limit.interval
             if let interval, interval > .zero, interval <= .seconds(86_400) { length = interval }
-            limit = RateLimit(calls: max, interval: length)
+            let told = RateLimit(calls: max, interval: length)
+            if told != limit {
+                limit = told
+                hasLearned = true
+            }
         }
         guard let remaining, remaining >= 0, remaining <= limit.calls else { return }
         // At most these are ours in the window that the server judged when the call arrived, which was after its start.
         let firstPossible = firstEnded { $0 > call.startedAt - limit.interval }
         let ours = underWay.count + ended.count - firstPossible
-        let others = limit.calls - remaining - ours
+        let others = leastAllotted(since: call.startedAt) - remaining - ours
         if others > 0, others >= foreign.count || foreign.until <= now { foreign = (others, now + limit.interval) }
     }
-
-    public mutating func observe(dailyLimit: Int, remaining: Int) { daily = (dailyLimit, remaining) }
 
     /// Nobody starts before `instant`. A pause is never shortened by another.
     public mutating func pause(until instant: Duration, _ reason: PauseReason) {
@@ -167,6 +219,6 @@ public struct RateBudget: Sendable {
     /// Calls that could start now if none were paced or paused.
     public func remaining(at now: Duration) -> Int {
         let others = foreign.until > now ? foreign.count : 0
-        return max(0, limit.calls - underWay.count - (ended.count - firstHeld(at: now)) - others)
+        return max(0, allotted - underWay.count - (ended.count - firstHeld(at: now)) - others)
     }
 }

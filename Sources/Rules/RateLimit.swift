@@ -10,6 +10,10 @@ public struct RateLimit: Sendable, Equatable, Hashable {
         self.interval = interval
     }
 
+    /// Calls that nobody keeps for himself when several share the limit: what a newcomer starts with and what urgent calls reach into.
+    /// It is half of what bulk work leaves free anyway (`CallClass.sharePercent`), so that it costs a full sync nothing: 4 of 100, 1 of 5.
+    public var reserve: Int { (calls - max(1, calls * CallClass.full.sharePercent / 100) + 1) / 2 }
+
     /// Reads `100/10s`, `5/1s`, `20/500ms` or `60/1m`; nil for anything else, more than a million calls or more than a day.
     public init?(_ text: String) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)

@@ -31,11 +31,12 @@ extension WebhookEvent {
         var others = Set(mergedIds)
         // With a third id the preferred record is merged away too.
         if let primaryId { others.insert(primaryId) }
-        if let objectId { others.insert(objectId) }
         others.remove(survivorId)
         var wish = RecordQueue.Wish(changedAt: occurredAt)
         wish.mergedIds = others
         wish.associations = Set(RecordType.allCases)
+        // Whom the event is about is looked at but not buried: where it is none of those, nothing says that it was merged away.
+        if let objectId, objectId != survivorId { others.insert(objectId) }
         return [(RecordKey(type, survivorId), wish)] + others.sorted().map { (RecordKey(type, $0), RecordQueue.Wish()) }
     }
 

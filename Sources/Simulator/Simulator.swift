@@ -23,10 +23,11 @@ public final class Simulator: Service, Sendable {
     private let logger: Logger
     private let state = NIOLockedValueBox(State())
 
-    public init(settings: SimulatorSettings, logger: Logger) {
+    /// - Parameter now: the time in milliseconds since 1970.
+    public init(settings: SimulatorSettings, now: @escaping @Sendable () -> Int64 = World.wallClock, logger: Logger) {
         self.settings = settings
         self.logger = logger
-        world = World(settings: settings)
+        world = World(settings: settings, now: now)
         api = HubSpotAPI(world: world, settings: settings)
     }
 
@@ -103,7 +104,9 @@ public final class Simulator: Service, Sendable {
         if call.target.hasPrefix("/_simulator") {
             return settings.servesControl ? control(call) : APIError.noSuchPath.answer(correlationId: "")
         }
-        return api.answer(call)
+        var answer = api.answer(call)
+        answer.headers.append(("Date", (Timestamp.now + settings.clockSkew).httpDate))
+        return answer
     }
 
     // MARK: Switches while it runs

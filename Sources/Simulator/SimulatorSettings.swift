@@ -53,10 +53,13 @@ public struct SimulatorSettings: Sendable {
     /// Time that every answer takes.
     public var latency = Duration.zero
     public var faults = Faults()
+    /// How far the `Date` of its answers is ahead of this machine's clock.
+    public var clockSkew = Duration.zero
     /// Scopes that the token lacks, such as `crm.objects.deals.read`.
     public var missingScopes: Set<String> = []
     /// The association API's `toObjectId` as a string, as the specification has it, instead of a number, as the documentation and captures have it.
     public var associationIdsAsStrings = false
+    public var listCursors = ListCursors.nextId
     /// Associated ids on one page of an association read.
     public var associationPageSize = 500
     /// The control endpoints under `/_simulator`.

@@ -3,7 +3,7 @@ public import Model
 
 extension Delivery {
     /// The inbox document. `records` and `types` are there to be searched by.
-    func document(owner: String, leaseUntil: Timestamp, expireAt: Timestamp) -> [UInt8] {
+    package func document(owner: String, leaseUntil: Timestamp, expireAt: Timestamp) -> [UInt8] {
         var writer = BSONWriter(capacity: 256 + events.count * 160)
         writer.append("_id", id)
         writer.append("receivedAt", date: receivedAt.milliseconds)
@@ -12,10 +12,18 @@ extension Delivery {
         writer.append("state", state.rawValue)
         writer.append("owner", owner)
         writer.append("leaseUntil", date: leaseUntil.milliseconds)
-        var keys: Set<RecordKey> = []
-        for event in events { keys.formUnion(event.keys) }
-        writer.append("types", array: Set(keys.map(\.type)).sorted().map(\.rawValue))
-        writer.append("records", array: keys.sorted().map(\.description))
+        var keys: [RecordKey] = []
+        keys.reserveCapacity(events.count)
+        for event in events { event.addKeys(to: &keys) }
+        keys.sort()
+        writer.append("types", array: RecordType.allCases.sorted().filter { type in keys.contains { $0.type == type } }.map(\.rawValue))
+        writer.array("records") { array in
+            var count = 0
+            for (index, key) in keys.enumerated() where index == 0 || key != keys[index - 1] {
+                array.append(String(count), key.description)
+                count += 1
+            }
+        }
         writer.array("events") { array in
             for (index, event) in events.enumerated() { array.document(String(index)) { event.write(to: &$0) } }
         }
@@ -39,13 +47,21 @@ extension Delivery {
 extension WebhookEvent {
     /// Every record of the mirror that the event is about.
     public var keys: Set<RecordKey> {
-        var keys: Set<RecordKey> = []
+        var keys: [RecordKey] = []
+        addKeys(to: &keys)
+        return Set(keys)
+    }
+
+    /// One may come twice.
+    fileprivate func addKeys(to keys: inout [RecordKey]) {
         if let type, verb != nil {
-            for id in [objectId, primaryId, newId] + mergedIds { if let id { keys.insert(RecordKey(type, id)) } }
+            if let objectId { keys.append(RecordKey(type, objectId)) }
+            if let primaryId { keys.append(RecordKey(type, primaryId)) }
+            if let newId { keys.append(RecordKey(type, newId)) }
+            for id in mergedIds { keys.append(RecordKey(type, id)) }
         }
-        if let from { keys.insert(from) }
-        if let to { keys.insert(to) }
-        return keys
+        if let from { keys.append(from) }
+        if let to { keys.append(to) }
     }
 
     func write(to writer: inout BSONWriter) {

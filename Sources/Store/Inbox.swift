@@ -10,21 +10,32 @@ public struct Inbox: Sendable {
     public static let collection = "inbox"
 
     private let database: MongoDatabase
-
+    private let receiving: MongoDatabase
     private let retention: Duration
 
-    /// - Parameter retention: how long a delivery is kept after its receipt.
-    public init(database: MongoDatabase, retention: Duration) {
+    /// - Parameters:
+    ///   - receiving: the same database over another connection, for storing deliveries; nil uses `database` for that too.
+    ///   - retention: how long a delivery is kept after its receipt.
+    public init(database: MongoDatabase, receiving: MongoDatabase? = nil, retention: Duration) {
         self.database = database
+        self.receiving = receiving ?? database
         self.retention = retention
     }
+
+    private static let pending = "pending"
 
     public static let indexes = [
         // What is left to do, oldest first; holds unfinished deliveries only.
         IndexSpec(
-            collection, "pending", keys: ["leaseUntil": 1, "_id": 1], options: ["partialFilterExpression": ["state": "pending"]]),
+            collection, pending, keys: ["leaseUntil": 1, "_id": 1], options: ["partialFilterExpression": ["state": "pending"]]),
         // The history of one record, for the event log and for erasing.
         IndexSpec(collection, "records", keys: ["records": 1, "_id": -1]),
+        // The event log of one type.
+        IndexSpec(collection, "types", keys: ["types": 1, "_id": -1]),
+        // What is pending or failed, however much is done: for the event log and for another try of what was given up.
+        IndexSpec(
+            collection, "state", keys: ["state": 1, "_id": -1],
+            options: ["partialFilterExpression": ["state": ["$gt": .string(Delivery.State.done.rawValue)]]]),
         // Replay of a time range.
         IndexSpec(collection, "receivedAt", keys: ["receivedAt": 1]),
         // The server removes a delivery when its time has come; each says itself when, so that a new retention needs no new index.
@@ -44,7 +55,7 @@ public struct Inbox: Sendable {
                 owner: leaseUntil == nil ? Inbox.nobody : owner, leaseUntil: leaseUntil ?? Inbox.noLease,
                 expireAt: delivery.receivedAt + retention)
         }
-        let outcome = try await database.run { try $0.insert(documents, into: Inbox.collection) }
+        let outcome = try await receiving.run { try $0.insert(documents, into: Inbox.collection) }
         if let failure = outcome.failures.first { throw failure.error }
     }
 
@@ -60,7 +71,8 @@ public struct Inbox: Sendable {
         try await database.run { client in
             let isFree: [(String, BSONValue)] = [("state", "pending"), ("leaseUntil", ["$lt": .date(now.milliseconds)])]
             var ids: [BSONValue] = []
-            let query = MongoQuery(BSONDocument(isFree), projection: ["_id": 1], sort: ["leaseUntil": 1, "_id": 1], limit: limit)
+            let query = MongoQuery(
+                BSONDocument(isFree), projection: ["_id": 1], sort: ["leaseUntil": 1, "_id": 1], limit: limit, hint: Inbox.pending)
             try client.find(query, in: Inbox.collection) { if let id = $0["_id"] { ids.append(id) } }
             guard !ids.isEmpty else { return [] }
             // Another instance may take some of them in between: the update takes only what is still free.

@@ -29,7 +29,7 @@ struct MirrorCursor: Equatable {
         switch value {
         // Only these are compared as values; a document or a pattern would be an operator of the query.
         case nil, .null, .string, .double, .int32, .int64, .bool, .date: break
-        case .regex, .binary, .document, .array: throw MirrorCursor.damaged
+        case .timestamp, .regex, .binary, .document, .array: throw MirrorCursor.damaged
         }
         guard encoded(for: sort) == text else { throw MirrorCursor.damaged }
     }

@@ -1,5 +1,6 @@
 internal import Bytes
 internal import Model
+internal import Mongo
 
 /// The layout of a mirror document (contract, section 4).
 enum MirrorDocument {
@@ -9,7 +10,14 @@ enum MirrorDocument {
         writer.append("_id", record.id)
         append(contentOf: record, to: &writer)
         writer.document("associations") { associations in
-            for name in ["companies", "contacts", "deals"] { associations.append(name, array: [String]()) }
+            for type in RecordType.allCases.sorted() {
+                associations.append(type.rawValue, array: record.associations[type] ?? [])
+            }
+        }
+        if !record.associations.isEmpty {
+            writer.document("associatedAt") { dates in
+                for other in record.associations.keys.sorted() { dates.append(other.rawValue, date: now.milliseconds) }
+            }
         }
         writer.append("mergedIds", array: record.mergedIds)
         writer.append("lastSyncedAt", date: now.milliseconds)
@@ -55,7 +63,27 @@ enum MirrorDocument {
         return BSONDocument(conditions)
     }
 
-    /// Of everything that HubSpot sent except the version.
+    /// The writes that make the stored associations equal those that came with the record at `now`; none where they do already.
+    static func associations(_ record: Record, stored: BSONDocument?, at now: Timestamp) -> [MongoWrite] {
+        record.associations.compactMap { other, ids in
+            let known = stored?.elements.first { $0.key.matches(other.rawValue) }?.document.elements
+            if let known, known.elementsEqual(ids, by: { $0.stringBytes.elementsEqual($1.utf8) }) { return nil }
+            return associate(record.id, to: other, ids, readAt: now)
+        }
+    }
+
+    /// What was read later stays.
+    static func associate(_ id: String, to other: RecordType, _ ids: [String], readAt: Timestamp) -> MongoWrite {
+        let date = BSONValue.date(readAt.milliseconds)
+        let changes: BSONDocument = BSONDocument([("associations.\(other.rawValue)", .strings(ids)), (associatedAt(other), date)])
+        let wasReadBefore: BSONValue = ["$not": ["$gt": date]]
+        return .updateOne(BSONDocument([("_id", .string(id)), (associatedAt(other), wasReadBefore)]), update: ["$set": .document(changes)])
+    }
+
+    /// When the associations to a type were read: they have no date of HubSpot's.
+    static func associatedAt(_ other: RecordType) -> String { "associatedAt.\(other.rawValue)" }
+
+    /// Of everything that HubSpot sent except the version and the associations.
     static func contentHash(of record: Record) -> Int64 {
         var fingerprint = Fingerprint()
         fingerprint.add(record.fields)

@@ -1,7 +1,7 @@
 public import Model
 
 /// Which records of a type to read, and in which order.
-public struct MirrorQuery: Sendable {
+public struct MirrorQuery: Sendable, Hashable {
     public var type: RecordType
     /// Records a page, 1...1000.
     public var limit: Int

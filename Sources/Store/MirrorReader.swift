@@ -8,33 +8,43 @@ public struct MirrorReader: Sendable {
     public static let limitMax = 1000
 
     let database: MongoDatabase
+    private let totals: MirrorTotals
 
-    /// One page, and the exact number of all that the query has.
+    init(database: MongoDatabase, watch: MirrorWatch) {
+        self.database = database
+        totals = MirrorTotals(database: database, watch: watch)
+    }
+
+    /// One page, and the number of all that the query has: exact, and of some seconds ago when the mirror changes and counting takes long.
     ///
-    /// Cost: for the default order, sorts by a searched field and `q`, as many documents as the page has and a count of index entries;
-    /// a sort by another field reads the collection.
+    /// Cost: for the default order, sorts by a searched field and `q`, as many documents as the page has, and a count of index entries
+    /// after a change; a sort by another field reads the collection.
     ///
     /// - Throws: `StoreError.badCursor`, `MongoError`.
     public func page(_ query: MirrorQuery) async throws -> MirrorPage {
+        async let total = totals.total(of: query)
+        let (documents, after) = try await documents(query)
+        return MirrorPage(documents: documents, after: after, total: try await total)
+    }
+
+    /// One page and the cursor of the next, for who does not want to wait until all that the query has is counted.
+    ///
+    /// - Throws: `StoreError.badCursor`, `MongoError`.
+    public func documents(_ query: MirrorQuery) async throws -> (documents: [BSONDocument], after: String?) {
         precondition((1...MirrorReader.limitMax).contains(query.limit), "a page has 1...1000 records")
         let plan = MirrorPlan(query)
-        let cursor = try await cursor(of: query, plan)
-        let collection = query.type.rawValue
-        let pageQuery = plan.page(after: cursor), totalQuery = plan.total
-        async let total = database.run { try $0.count(totalQuery, in: collection) }
+        let pageQuery = plan.page(after: try await cursor(of: query, plan))
         var documents = try await database.run { client in
             var documents: [BSONDocument] = []
-            try client.find(pageQuery, in: collection) { documents.append($0) }
+            try client.find(pageQuery, in: query.type.rawValue) { documents.append($0) }
             return documents
         }
-        var after: String?
-        if documents.count > query.limit {
-            documents.removeLast(documents.count - query.limit)
-            after = documents.last.map { last in
-                MirrorCursor(id: last["_id"]?.string ?? "", value: last[plan.sort.path] ?? .null).encoded(for: plan.cursorSort)
-            }
+        guard documents.count > query.limit else { return (documents, nil) }
+        documents.removeLast(documents.count - query.limit)
+        let after = documents.last.map { last in
+            MirrorCursor(id: last["_id"]?.string ?? "", value: last[plan.sort.path] ?? .null).encoded(for: plan.cursorSort)
         }
-        return MirrorPage(documents: documents, after: after, total: try await total)
+        return (documents, after)
     }
 
     /// nil when the mirror has no record of that id.
@@ -42,7 +52,6 @@ public struct MirrorReader: Sendable {
         try await database.run { try $0.findOne(MongoQuery(["_id": .string(id)]), in: type.rawValue) }
     }
 
-    /// Exact numbers of every type, read from an index without touching a document.
     /// Live records that were not seen in HubSpot since `instant`, at most `limit`.
     public func unseen(of type: RecordType, since instant: Timestamp, limit: Int) async throws -> [String] {
         try await database.run { client in
@@ -88,6 +97,7 @@ public struct MirrorReader: Sendable {
         return keys
     }
 
+    /// Exact numbers of every type, read from an index without touching a document.
     public func counts() async throws -> [RecordType: MirrorCounts] {
         let database = database
         return try await withThrowingTaskGroup(of: (RecordType, MirrorCounts).self) { group in

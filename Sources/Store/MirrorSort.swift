@@ -1,7 +1,7 @@
 public import Model
 
 /// An order of records: a field, then the id.
-public struct MirrorSort: Sendable, Equatable {
+public struct MirrorSort: Sendable, Hashable {
     /// The field's name in the API.
     public let name: String
     public let isDescending: Bool

@@ -12,7 +12,19 @@ public struct MirrorWriter: Sendable {
     /// again only when it was read this long after its deletion.
     static let readLagMax: Duration = .seconds(60)
 
-    let database: MongoDatabase
+    private let database: MongoDatabase
+    private let watch: MirrorWatch
+
+    init(database: MongoDatabase, watch: MirrorWatch) {
+        self.database = database
+        self.watch = watch
+    }
+
+    /// All that writes goes through here: whatever became of it, what was read before may have changed.
+    func writing<R: Sendable>(_ body: @Sendable @escaping (borrowing MongoClient) throws -> R) async throws -> R {
+        defer { watch.changed() }
+        return try await database.run(body)
+    }
 
     /// Makes the mirror equal the records, as far as it has no newer state of them.
     ///
@@ -30,14 +42,14 @@ public struct MirrorWriter: Sendable {
         let records = MirrorWriter.newest(of: records, type)
         for start in stride(from: 0, to: records.count, by: MirrorWriter.batchMax) {
             let batch = Array(records[start..<min(start + MirrorWriter.batchMax, records.count)])
-            outcome += try await database.run { try MirrorWriter.write(batch, of: type, at: now, by: $0) }
+            outcome += try await writing { try MirrorWriter.write(batch, of: type, at: now, by: $0) }
         }
         return outcome
     }
 
     /// Notes on a record that its last attempt failed. A record that the mirror does not have stays unknown.
     public func recordFailure(_ type: RecordType, _ id: String, message: String) async throws {
-        try await database.run { client in
+        try await writing { client in
             try MirrorWriter.recordFailures([.init(id: id, message: message)], of: type, by: client)
         }
     }
@@ -52,7 +64,7 @@ public struct MirrorWriter: Sendable {
         for type in RecordType.allCases {
             // By batches, so that no call outlives its time limit however many there are.
             while true {
-                let found = try await database.run { try MirrorWriter.markStaleBatch(type, olderThan: instant, by: $0) }
+                let found = try await writing { try MirrorWriter.markStaleBatch(type, olderThan: instant, by: $0) }
                 turned += found.turned
                 if found.isLast { break }
             }
@@ -65,7 +77,7 @@ public struct MirrorWriter: Sendable {
     /// Erases a record for good: its document, its id in the associations that it knew of, and whatever a stale page may bring of it
     /// later.
     public func erase(_ key: RecordKey, at now: Timestamp) async throws {
-        try await database.run { client in
+        try await writing { client in
             let query = MongoQuery(["_id": .string(key.id)], projection: ["associations": 1])
             guard let associations = try client.findOne(query, in: key.type.rawValue)?["associations"]?.document else { return }
             for other in RecordType.allCases {
@@ -92,17 +104,29 @@ public struct MirrorWriter: Sendable {
         guard !ids.isEmpty else { return }
         try await bury(
             ids.map { Tombstone(key: RecordKey(survivor.type, $0), reason: .merged(into: survivor.id), at: now) }, type: survivor.type)
-        _ = try await database.run { client in
+        _ = try await writing { client in
             try client.updateMany(
                 ["_id": .string(survivor.id)], update: ["$addToSet": ["mergedIds": ["$each": .strings(ids)]]], in: survivor.type.rawValue)
         }
     }
 
-    private func bury(_ tombstones: [Tombstone], type: RecordType) async throws {
-        try await database.run { client in
-            try Tombstones.set(tombstones, by: client)
-            _ = try client.deleteMany(["_id": ["$in": .strings(tombstones.map(\.key.id))]], in: type.rawValue)
+    private static func absorbAll(
+        _ survivors: [Record], of type: RecordType, at now: Timestamp, by client: borrowing MongoClient
+    ) throws {
+        var tombstones: [Tombstone] = []
+        for survivor in survivors {
+            for id in survivor.mergedIds { tombstones.append(Tombstone(key: RecordKey(type, id), reason: .merged(into: survivor.id), at: now)) }
         }
+        if !tombstones.isEmpty { try bury(tombstones, type: type, by: client) }
+    }
+
+    private func bury(_ tombstones: [Tombstone], type: RecordType) async throws {
+        try await writing { try MirrorWriter.bury(tombstones, type: type, by: $0) }
+    }
+
+    private static func bury(_ tombstones: [Tombstone], type: RecordType, by client: borrowing MongoClient) throws {
+        try Tombstones.set(tombstones, by: client)
+        _ = try client.deleteMany(["_id": ["$in": .strings(tombstones.map(\.key.id))]], in: type.rawValue)
     }
 
     /// Marks records as deleted that HubSpot knows neither as live nor in its recycle bin.
@@ -110,7 +134,7 @@ public struct MirrorWriter: Sendable {
     /// - Parameter now: when HubSpot was asked; a state that was read later stays as it is.
     public func archiveGone(_ ids: [String], of type: RecordType, at now: Timestamp) async throws {
         guard !ids.isEmpty else { return }
-        _ = try await database.run { client in
+        _ = try await writing { client in
             try client.updateMany(
                 ["_id": ["$in": .strings(ids)], "archived": false, "lastSyncedAt": ["$lte": .date(now.milliseconds)]],
                 update: [
@@ -129,30 +153,43 @@ public struct MirrorWriter: Sendable {
     /// - Parameter now: when HubSpot was asked; a state that was read later stays as it is.
     public func removeGone(_ ids: [String], of type: RecordType, at now: Timestamp) async throws {
         guard !ids.isEmpty else { return }
-        _ = try await database.run { client in
+        _ = try await writing { client in
             try client.deleteMany(
                 ["_id": ["$in": .strings(ids)], "lastSyncedAt": ["$lte": .date(now.milliseconds)]], in: type.rawValue)
         }
     }
 
-    /// Sets the associations of records to one type; records that the mirror does not have are passed over.
-    public func setAssociations(_ ids: [String: [String]], of type: RecordType, to other: RecordType) async throws {
-        guard !ids.isEmpty else { return }
+    /// Sets the associations of records to one type, except where some were set that were read later; records that the mirror does not
+    /// have are passed over.
+    ///
+    /// - Parameter confirms: notes of equal ones too when they were read, so that no older reading that is still on its way can
+    ///   replace them. Walks over everything leave that, as it is a write for every record: an event that follows mends it.
+    /// - Returns: the records whose associations were others before.
+    @discardableResult
+    public func setAssociations(
+        _ ids: [String: [String]], of type: RecordType, to other: RecordType, readAt: Timestamp, confirms: Bool = true
+    ) async throws -> [String] {
+        guard !ids.isEmpty else { return [] }
         let field = "associations.\(other.rawValue)"
-        // What is equal already is matched by nothing, which costs a look and no write.
-        var writes = ids.filter { !$0.value.isEmpty }.sorted { $0.key < $1.key }.map { id, others in
-            MongoWrite.updateOne(
-                ["_id": .string(id), field: ["$ne": .strings(others)]], update: ["$set": [field: .strings(others)]])
-        }
-        let without = ids.filter(\.value.isEmpty).map(\.key).sorted()
-        if !without.isEmpty {
-            let hasSome: BSONDocument = ["_id": ["$in": .strings(without)], field: ["$ne": []]]
-            let none: BSONDocument = [field: []]
-            writes.append(.updateMany(hasSome, update: ["$set": .document(none)]))
-        }
-        let all = writes
-        try await database.run { client in
-            if let failure = try client.bulk(all, in: type.rawValue).failures.first { throw failure.error }
+        return try await writing { client in
+            var changed: [String] = []
+            let sorted = ids.keys.sorted()
+            for start in stride(from: 0, to: sorted.count, by: MirrorWriter.batchMax) {
+                let batch = Array(sorted[start..<min(start + MirrorWriter.batchMax, sorted.count)])
+                var writes: [MongoWrite] = []
+                // Looking first is cheap, and most are equal already.
+                let query = MongoQuery(
+                    ["_id": ["$in": .strings(batch)]], projection: BSONDocument([(field, 1)]), batchSize: batch.count)
+                try client.find(query, in: type.rawValue) { document in
+                    guard let id = document["_id"]?.string, let wanted = ids[id] else { return }
+                    let known = document["associations"]?.document?[other.rawValue]?.array?.compactMap(\.string)
+                    if known != wanted { changed.append(id) }
+                    if confirms || known != wanted { writes.append(MirrorDocument.associate(id, to: other, wanted, readAt: readAt)) }
+                }
+                guard !writes.isEmpty else { continue }
+                if let failure = try client.bulk(writes, in: type.rawValue).failures.first { throw failure.error }
+            }
+            return changed
         }
     }
 
@@ -174,11 +211,13 @@ public struct MirrorWriter: Sendable {
     }
 
     private struct Version {
-        let updatedAt: Int64?
-        let archivedAt: Int64?
-        let lastSyncedAt: Int64?
-        let archived: Bool
-        let contentHash: Int64?
+        var updatedAt: Int64?
+        var archivedAt: Int64?
+        var lastSyncedAt: Int64?
+        var archived = false
+        var contentHash: Int64?
+        /// nil unless asked for.
+        var associations: BSONDocument?
 
         /// Whether the stored state is newer than the record as it was read at `now`.
         func isNewer(than record: Record, at now: Timestamp) -> Bool {
@@ -194,15 +233,26 @@ public struct MirrorWriter: Sendable {
         of records: [Record], in collection: String, by client: borrowing MongoClient
     ) throws -> [String: Version] {
         var versions: [String: Version] = [:]
+        var fields = ["hubspotUpdatedAt", "archived", "archivedAt", "lastSyncedAt", "contentHash"]
+        if records.contains(where: { !$0.associations.isEmpty }) { fields.append("associations") }
         let query = MongoQuery(
-            ["_id": ["$in": .strings(records.map(\.id))]], projection: ["hubspotUpdatedAt": 1, "archived": 1, "archivedAt": 1, "lastSyncedAt": 1, "contentHash": 1],
-            batchSize: records.count)
+            ["_id": ["$in": .strings(records.map(\.id))]], projection: BSONDocument(fields.map { ($0, 1) }), batchSize: records.count)
         try client.find(query, in: collection) { document in
-            guard let id = document["_id"]?.string else { return }
-            versions[id] = Version(
-                updatedAt: document["hubspotUpdatedAt"]?.milliseconds, archivedAt: document["archivedAt"]?.milliseconds,
-                lastSyncedAt: document["lastSyncedAt"]?.milliseconds, archived: document["archived"]?.bool ?? false,
-                contentHash: document["contentHash"]?.integer)
+            var id: String?
+            var version = Version()
+            for element in document.elements {
+                switch element.key.string {
+                case "_id": id = element.string
+                case "hubspotUpdatedAt": version.updatedAt = element.milliseconds
+                case "archived": version.archived = element.bool ?? false
+                case "archivedAt": version.archivedAt = element.milliseconds
+                case "lastSyncedAt": version.lastSyncedAt = element.milliseconds
+                case "contentHash": version.contentHash = element.integer
+                case "associations": version.associations = element.value.document
+                default: break
+                }
+            }
+            if let id { versions[id] = version }
         }
         return versions
     }
@@ -220,22 +270,29 @@ public struct MirrorWriter: Sendable {
             outcome.outdated += buried.count
             try client.deleteMany(["_id": ["$in": .strings(buried.sorted())]], in: collection)
         }
+        var associations: [MongoWrite] = []
         for record in records where !buried.contains(record.id) {
             guard let version = stored[record.id] else {
                 new.append(record)
                 continue
             }
+            let changes = MirrorDocument.associations(record, stored: version.associations, at: now)
+            associations += changes
             if version.isNewer(than: record, at: now) {
                 outcome.outdated += 1
             } else if version.updatedAt == record.updatedAt.milliseconds, version.archived == record.archived,
                 version.contentHash == MirrorDocument.contentHash(of: record)
             {
                 unchanged.append(record)
+                if !changes.isEmpty { outcome.unchanged -= 1 }
             } else {
                 changed.append(record)
             }
         }
 
+        // Who was merged into one of them is no longer live, whoever brings the news. Before the survivors are written: what is cut
+        // off in between is seen again as long as these are new.
+        try absorbAll(new + changed, of: type, at: now, by: client)
         var overtaken: Set<String> = []
         if !new.isEmpty {
             let inserted = try client.insert(new.map { MirrorDocument.inserted($0, at: now) }, into: collection)
@@ -269,8 +326,12 @@ public struct MirrorWriter: Sendable {
                     "$max": ["lastSyncedAt": .date(now.milliseconds)],
                     "$set": ["syncStatus": .string(SyncStatus.synced.rawValue), "syncError": nil],
                 ], in: collection)
-            outcome.unchanged = unchanged.count
+            outcome.unchanged += unchanged.count
             outcome.updated += unchanged.count
+        }
+        if !associations.isEmpty {
+            let done = try client.bulk(associations, in: collection)
+            if let failure = done.failures.first { throw failure.error }
         }
         if !outcome.failures.isEmpty { try recordFailures(outcome.failures, of: type, by: client) }
         return outcome

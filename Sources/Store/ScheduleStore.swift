@@ -30,4 +30,53 @@ public struct ScheduleStore: Sendable {
                 in: ScheduleStore.collection) != nil
         }
     }
+
+    // MARK: Work of one instance at a time
+
+    /// Takes `name` for the caller alone until `until`. The first time ever it is due at once.
+    ///
+    /// - Parameter holder: a text that no other caller uses.
+    /// - Returns: false when it is not due yet, or somebody has it.
+    public func lease(_ name: String, holder: String, at now: Timestamp, until: Timestamp) async throws -> Bool {
+        do {
+            return try await database.run { client in
+                try client.findOneAndUpdate(
+                    ["_id": .string(name), "dueAt": ["$lte": .date(now.milliseconds)]],
+                    update: ["$set": ["dueAt": .date(until.milliseconds), "holder": .string(holder)]], upsert: true,
+                    in: ScheduleStore.collection) != nil
+            }
+        } catch let error as MongoError where error.kind == .duplicateKey {
+            return false
+        }
+    }
+
+    /// Keeps what was leased.
+    ///
+    /// - Returns: false when the lease had ended and somebody else has it.
+    public func extend(_ name: String, holder: String, until: Timestamp) async throws -> Bool {
+        try await database.run { client in
+            try client.updateOne(
+                ["_id": .string(name), "holder": .string(holder)], update: ["$set": ["dueAt": .date(until.milliseconds)]],
+                in: ScheduleStore.collection)
+        }
+    }
+
+    /// Gives back what was leased; it is due again at `nextAt`.
+    public func end(_ name: String, holder: String, at now: Timestamp, nextAt: Timestamp) async throws {
+        _ = try await database.run { client in
+            try client.updateOne(
+                ["_id": .string(name), "holder": .string(holder)],
+                update: ["$set": ["dueAt": .date(nextAt.milliseconds), "holder": nil, "endedAt": .date(now.milliseconds)]],
+                in: ScheduleStore.collection)
+        }
+    }
+
+    /// Makes `name` due now, unless somebody has it or it has been done since `instant`.
+    public func hasten(_ name: String, at now: Timestamp, unlessSince instant: Timestamp) async throws {
+        _ = try await database.run { client in
+            try client.updateMany(
+                ["_id": .string(name), "holder": nil, "endedAt": ["$lt": .date(instant.milliseconds)]],
+                update: ["$min": ["dueAt": .date(now.milliseconds)]], in: ScheduleStore.collection)
+        }
+    }
 }

@@ -9,27 +9,43 @@ public import ServiceLifecycle
 public struct Store: Service {
     public let writer: MirrorWriter
     public let mirror: MirrorReader
+    public let changes: MirrorChanges
+    public let watch: MirrorWatch
     public let runs: RunStore
     public let inbox: Inbox
     public let watermarks: WatermarkStore
     public let schedule: ScheduleStore
+    public let budget: BudgetStore
+    public let definitions: DefinitionStore
+    public let verifications: VerifyStore
+    public let rejected: RejectedStore
     private let database: MongoDatabase
     private let logger: Logger
     private let isPrepared = NIOLockedValueBox(false)
 
-    private static let indexes = RecordType.allCases.flatMap(MirrorIndex.all) + [RunStore.index] + Inbox.indexes
+    private static let indexes = RecordType.allCases.flatMap(MirrorIndex.all) + RunStore.indexes + Inbox.indexes + RejectedStore.indexes
     private static let prepareEvery: Duration = .seconds(2)
 
-    /// - Parameter eventRetention: how long deliveries are kept.
-    public init(database: MongoDatabase, eventRetention: Duration = .seconds(30 * 86_400), logger: Logger) {
+    /// - Parameters:
+    ///   - receiving: another connection to the same database, for storing deliveries; nil uses `database` for that too.
+    ///   - eventRetention: how long deliveries are kept.
+    public init(
+        database: MongoDatabase, receiving: MongoDatabase? = nil, eventRetention: Duration = .seconds(30 * 86_400), logger: Logger
+    ) {
         self.database = database
         self.logger = logger
-        writer = MirrorWriter(database: database)
-        mirror = MirrorReader(database: database)
+        watch = MirrorWatch(database: database)
+        writer = MirrorWriter(database: database, watch: watch)
+        mirror = MirrorReader(database: database, watch: watch)
+        changes = MirrorChanges(database: database)
         runs = RunStore(database: database)
         watermarks = WatermarkStore(database: database)
         schedule = ScheduleStore(database: database)
-        inbox = Inbox(database: database, retention: eventRetention)
+        budget = BudgetStore(database: database)
+        definitions = DefinitionStore(database: database)
+        verifications = VerifyStore(database: database)
+        rejected = RejectedStore(database: database)
+        inbox = Inbox(database: database, receiving: receiving, retention: eventRetention)
     }
 
     /// Makes the indexes that are missing. Repeating it is harmless and cheap.
@@ -50,7 +66,7 @@ public struct Store: Service {
                     logger.warning("MongoDB is not ready yet", metadata: ["error": "\(error)"])
                 }
                 // Cancelled while asleep: the loop's condition ends it.
-                try? await Task.sleep(for: Store.prepareEvery)
+                try? await Task.sleep(for: Store.prepareEvery, clock: .core)
             }
         }
         try await gracefulShutdown()

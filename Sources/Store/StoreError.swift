@@ -3,6 +3,8 @@ public struct StoreError: Error, Sendable, Equatable {
     public enum Kind: String, Sendable {
         /// The cursor was damaged or made for another sort: start again at the first page.
         case badCursor
+        /// What happened since cannot be told: read everything anew.
+        case lostPosition
     }
 
     public let kind: Kind

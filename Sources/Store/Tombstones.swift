@@ -41,4 +41,19 @@ enum Tombstones {
         }
         return buried
     }
+
+    /// What those of the records that were merged away were merged into.
+    static func survivors(of keys: [RecordKey], by client: borrowing MongoClient) throws -> [RecordKey: String] {
+        var survivors: [RecordKey: String] = [:]
+        let query = MongoQuery(["_id": ["$in": .strings(keys.map(\.description))]], projection: ["into": 1])
+        try client.find(query, in: collection) { document in
+            if let key = document["_id"]?.string.flatMap({ RecordKey($0) }) { survivors[key] = document["into"]?.string }
+        }
+        return survivors
+    }
+
+    /// The id that a record was merged into; nil for one that was not.
+    static func survivor(of key: RecordKey, by client: borrowing MongoClient) throws -> String? {
+        try client.findOne(MongoQuery(["_id": .string(key.description)], projection: ["into": 1]), in: collection)?["into"]?.string
+    }
 }

@@ -14,6 +14,8 @@ public actor AccountIdentity: Service {
     private let hubspot: HubSpotClient
     private let logger: Logger
     public private(set) var portalId: Int64?
+    private var uiDomain = AccountIdentity.defaultDomain
+    private static let defaultDomain = "app.hubspot.com"
 
     public init(hubspot: HubSpotClient, logger: Logger) {
         self.hubspot = hubspot
@@ -26,11 +28,25 @@ public actor AccountIdentity: Service {
         return events.filter { $0.portalId == nil || $0.portalId == portalId }
     }
 
+    /// Where the record is shown in HubSpot; nil until the account is known.
+    ///
+    /// - Source: platform page, section 5.2.
+    public func link(to key: RecordKey) -> String? {
+        portalId.map { "https://\(uiDomain)/contacts/\($0)/record/\(key.type.objectTypeId)/\(key.id)" }
+    }
+
+    private static func isHostByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."): true
+        default: false
+        }
+    }
+
     public func run() async throws {
         await cancelWhenGracefulShutdown {
             while await !self.ask(), !Task.isCancelled {
                 // Cancelled while asleep: the loop's condition ends it.
-                try? await Task.sleep(for: AccountIdentity.askEvery)
+                try? await Task.sleep(for: AccountIdentity.askEvery, clock: .core)
             }
         }
         try await gracefulShutdown()
@@ -39,7 +55,12 @@ public actor AccountIdentity: Service {
     /// False while it is worth asking again.
     private func ask() async -> Bool {
         do {
-            portalId = try await hubspot.account(as: .live).portalId
+            let account = try await hubspot.account(as: .live)
+            portalId = account.portalId
+            // It becomes part of links, so nothing but a host of HubSpot's is believed.
+            if let domain = account.uiDomain, domain.hasSuffix(".hubspot.com"), domain.utf8.allSatisfy(AccountIdentity.isHostByte) {
+                uiDomain = domain
+            }
             logger.info("HubSpot account", metadata: ["portal": "\(portalId ?? 0)"])
             return true
         } catch {

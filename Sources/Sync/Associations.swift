@@ -9,18 +9,23 @@ struct Associations: Sendable {
     let mirror: MirrorWriter
     let hubspot: HubSpotClient
 
-    /// - Parameter ids: any number; a call takes 1,000.
-    /// - Returns: those of them that HubSpot failed to read.
+    /// - Parameters:
+    ///   - ids: any number; a call takes 1,000.
+    ///   - isWalk: whether all records are walked, most of which are right already.
+    /// - Returns: those of them that HubSpot failed to read, and how many records were changed.
     func refresh(
-        _ ids: [String], of type: RecordType, to others: some Sequence<RecordType> = RecordType.allCases, as callClass: CallClass
-    ) async throws -> [String] {
-        guard !ids.isEmpty else { return [] }
+        _ ids: [String], of type: RecordType, to others: some Sequence<RecordType> = RecordType.allCases, isWalk: Bool = false,
+        as callClass: CallClass
+    ) async throws -> (failed: [String], changed: Int) {
+        guard !ids.isEmpty else { return ([], 0) }
         var failed: Set<String> = []
+        var changed: Set<String> = []
         for other in others {
+            let readAt = Timestamp.now
             let found = try await hubspot.associations(from: type, to: other, ids: ids, as: callClass)
-            try await mirror.setAssociations(found, of: type, to: other)
+            changed.formUnion(try await mirror.setAssociations(found, of: type, to: other, readAt: readAt, confirms: !isWalk))
             failed.formUnion(ids.filter { found[$0] == nil })
         }
-        return failed.sorted()
+        return (failed.sorted(), changed.subtracting(failed).count)
     }
 }

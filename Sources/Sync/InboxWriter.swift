@@ -1,3 +1,4 @@
+import Metrics
 public import Model
 import Mongo
 public import Store
@@ -46,16 +47,27 @@ public actor InboxWriter {
         if let error { throw error }
     }
 
+    /// Makes the delivery durable and gives it to `pool`. Without room there it belongs to nobody, so that an instance with room takes it up.
+    ///
+    /// - Throws: as `append`; the pool knows nothing of it then.
+    public func append(_ delivery: Delivery, for pool: Pool) async throws {
+        let leaseUntil = await pool.hasRoom ? delivery.receivedAt + Pool.lease : nil
+        try await append(delivery, leaseUntil: leaseUntil)
+        if let leaseUntil { await pool.take(delivery, leaseUntil: leaseUntil) }
+    }
+
     private func writeAll() async {
         while !waiting.isEmpty {
             let batch = Array(waiting.prefix(InboxWriter.batchMax))
             waiting.removeFirst(batch.count)
             var failure: (any Error)?
+            let start = CoreClock.now
             do {
                 try await inbox.append(batch.map { ($0.delivery, $0.leaseUntil) }, owner: owner)
             } catch {
                 failure = error
             }
+            Timer(label: "inbox_write_seconds").record(duration: .now - start)
             for entry in batch { entry.continuation.resume(returning: failure) }
         }
         isWriting = false

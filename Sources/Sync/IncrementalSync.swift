@@ -1,3 +1,4 @@
+import Bytes
 import HubSpot
 import Model
 import Rules
@@ -9,8 +10,13 @@ import Store
 ///
 /// - Source: platform page, section 5.6: search lags, reaches 10,000 hits, and many records can share one millisecond.
 struct IncrementalSync: Sendable {
-    /// How far back each sync looks behind the watermark: the search index lags by up to half of that.
-    static let overlap: Duration = .seconds(60)
+    /// How far back each sync looks behind the watermark: the search index lags by up to half a minute, and our clock, which sets the
+    /// watermark, may be ahead of HubSpot's by as much as webhooks may. What is known already costs a search for 200 records and no read.
+    static let overlap: Duration = .seconds(300)
+    /// Pages after which the watermark is moved on, so that a crash repeats no more.
+    static let pagesPerWatermark = 50
+    /// Pages whose records may be on their way into the mirror while the next search is made.
+    static let pagesInHandMax = 4
 
     let hubspot: HubSpotClient
     let mirror: MirrorWriter
@@ -19,44 +25,59 @@ struct IncrementalSync: Sendable {
     let watermarks: WatermarkStore
 
     /// Does nothing before the first complete full sync of the type: until then everything is new.
+    ///
+    /// Every search begins anew at the last instant seen instead of paging on: a record that changes meanwhile leaves its place, and
+    /// all behind it would move up by one, one of them past the page that is asked for next.
     func run(_ type: RecordType, report: @escaping @Sendable (FullSync.Report) async -> Void) async throws {
         guard let watermark = try await watermarks.load(type) else { return }
         let startedAt = Timestamp.now
         let properties = try await catalog.names(of: type, isFresh: true, as: .incremental)
         var position = watermark - IncrementalSync.overlap
-        var after: String?
-        while true {
-            try Task.checkCancellation()
-            let page = try await hubspot.search(type, query(type, from: position, after: after), as: .incremental)
-            try await refresh(page, type, properties, report)
-            guard let next = page.after else { break }
-            guard Int(next).map({ $0 >= SearchQuery.hitsMax }) ?? false else {
-                after = next
-                continue
+        try await withThrowingTaskGroup(of: Void.self) { refreshes in
+            var inHand = 0
+            var pages = 0
+            // At the last instant seen, where one search ends and the next begins.
+            var known: Set<String> = []
+            func refreshed(_ page: SearchPage) async throws {
+                let records = page.records.filter { !known.contains($0.id) }
+                if inHand == IncrementalSync.pagesInHandMax {
+                    try await refreshes.next()
+                    inHand -= 1
+                }
+                inHand += 1
+                refreshes.addTask { try await refresh(records, type, properties, report) }
             }
-            // The end of what paging can reach: begin anew at the last instant seen, whose records may not all have been.
-            after = nil
-            if let last = page.records.map(\.updatedAt).max(), last > position {
-                position = last
-                try await watermarks.advance(type, to: position)
-            } else {
-                try await walk(type, at: position, properties, report)
-                position = position + .milliseconds(1)
+            while true {
+                try Task.checkCancellation()
+                let from = String(position.milliseconds)
+                let page = try await hubspot.search(
+                    type, SearchQuery(groups: [[.init(type.modifiedProperty, .greaterOrEqual, from)]], sortedBy: type.modifiedProperty),
+                    as: .incremental)
+                try await refreshed(page)
+                guard page.after != nil else { break }
+                if let last = page.records.compactMap({ $0.modifiedAt }).max(), last > position {
+                    position = last
+                    known = Set(page.records.filter { $0.modifiedAt == last }.map(\.id))
+                } else {
+                    known.formUnion(page.records.map(\.id))
+                    try await walk(position, type, refreshed)
+                    position = position + .milliseconds(1)
+                    known = []
+                }
+                pages += 1
+                if pages.isMultiple(of: IncrementalSync.pagesPerWatermark) {
+                    try await refreshes.waitForAll()
+                    inHand = 0
+                    try await watermarks.advance(type, to: min(position, startedAt))
+                }
             }
+            try await refreshes.waitForAll()
         }
         try await watermarks.advance(type, to: startedAt)
     }
 
-    private func query(_ type: RecordType, from position: Timestamp, after: String?) -> SearchQuery {
-        SearchQuery(
-            groups: [[.init(type.modifiedProperty, .greaterOrEqual, String(position.milliseconds))]], sortedBy: type.modifiedProperty,
-            after: after)
-    }
-
-    /// All records that changed at one instant, by their ids: more than paging can reach.
-    private func walk(
-        _ type: RecordType, at instant: Timestamp, _ properties: [String], _ report: @escaping @Sendable (FullSync.Report) async -> Void
-    ) async throws {
+    /// All records that changed at one instant, by their ids: more than one page.
+    private func walk(_ instant: Timestamp, _ type: RecordType, _ refreshed: (SearchPage) async throws -> Void) async throws {
         var lastId: Int64 = 0
         while true {
             try Task.checkCancellation()
@@ -70,27 +91,34 @@ struct IncrementalSync: Sendable {
                             .init("hs_object_id", .greater, String(lastId)),
                         ]
                     ], sortedBy: "hs_object_id"), as: .incremental)
-            try await refresh(page, type, properties, report)
+            try await refreshed(page)
             guard page.after != nil, let last = page.records.compactMap({ Int64($0.id) }).max(), last > lastId else { return }
             lastId = last
         }
     }
 
-    /// Reads the records of the page that the mirror does not have in that version: most of the overlap is known.
+    /// Reads those of the records that the mirror does not have in that version: most of the overlap is known.
     private func refresh(
-        _ page: SearchPage, _ type: RecordType, _ properties: [String], _ report: @escaping @Sendable (FullSync.Report) async -> Void
+        _ found: [Record], _ type: RecordType, _ properties: [String], _ report: @escaping @Sendable (FullSync.Report) async -> Void
     ) async throws {
-        let known = try await reader.versions(of: page.records.map(\.id), type)
-        let changed = page.records.filter { record in known[record.id].map { $0 < record.updatedAt } ?? true }.map(\.id)
+        let known = try await reader.versions(of: found.map(\.id), type)
+        let changed = found.filter { record in known[record.id].map { $0 < record.updatedAt } ?? true }.map(\.id)
         for start in stride(from: 0, to: changed.count, by: HubSpotClient.batchMax) {
             let ids = Array(changed[start..<min(start + HubSpotClient.batchMax, changed.count)])
             let readAt = Timestamp.now
             let answer = try await hubspot.read(type, ids: ids, properties: properties, archived: false, as: .incremental)
-            await report(.page(try await mirror.writePatiently(answer.records, of: type, readAt: readAt), answer.failures))
-            // A survivor comes under its own id; who was merged into it is no longer live.
-            for record in answer.records where !record.mergedIds.isEmpty {
-                try await mirror.absorb(record.mergedIds, into: RecordKey(type, record.id), at: readAt)
-            }
+            var outcome = try await mirror.writePatiently(answer.records, of: type, readAt: readAt)
+            let second = try await SecondReading(hubspot: hubspot, mirror: mirror).of(
+                answer.failures, type, properties: properties, as: .incremental)
+            outcome += second.outcome
+            await report(.page(outcome, second.failures, nil))
         }
+    }
+}
+
+extension Record {
+    /// The instant by which search sorts and filters. It need not be `updatedAt`, to the millisecond.
+    fileprivate var modifiedAt: Timestamp? {
+        BSONDocument(bytes: properties)[type.modifiedProperty]?.string.flatMap { Timestamp(property: $0) } ?? updatedAt
     }
 }

@@ -8,13 +8,13 @@ extension MirrorWriter {
 
     /// `write`, repeated while MongoDB cannot be reached. Writing the same records twice is harmless.
     func writePatiently(_ records: [Record], of type: RecordType, readAt: Timestamp) async throws -> WriteOutcome {
-        let deadline = ContinuousClock.now + MirrorWriter.patience
+        let deadline = CoreClock.now + MirrorWriter.patience
         var pause: Duration = .milliseconds(100)
         while true {
             do {
                 return try await write(records, of: type, at: readAt)
-            } catch let error as MongoError where error.kind == .unreachable && ContinuousClock.now + pause < deadline {
-                try await Task.sleep(for: pause)
+            } catch let error as MongoError where error.kind == .unreachable && CoreClock.now + pause < deadline {
+                try await Task.sleep(for: pause, clock: .core)
                 pause = min(pause * 2, .seconds(3))
             }
         }

@@ -28,16 +28,7 @@ struct Outcomes: Sendable {
     func reach(_ tasks: [RecordQueue.Task]) async -> [RecordKey: Result] {
         guard let type = tasks.first?.key.type else { return [:] }
         do {
-            var results: [RecordKey: Result] = [:]
-            let erasures = tasks.filter(\.wish.isErasure)
-            for task in erasures {
-                // What was merged into it is the same person's.
-                for id in [task.key.id] + task.wish.mergedIds.sorted() { try await mirror.erase(RecordKey(type, id), at: .now) }
-                results[task.key] = .left
-            }
-            let reads = tasks.filter { !$0.wish.isErasure }
-            if !reads.isEmpty { results.merge(try await refresh(reads, type)) { $1 } }
-            return results
+            return try await settle(tasks, type)
         } catch let error as HubSpotError where error.kind == .rejected && tasks.count > 1 {
             // One id that HubSpot chokes on must not take the others with it.
             let half = tasks.count / 2
@@ -45,6 +36,64 @@ struct Outcomes: Sendable {
         } catch {
             return Dictionary(uniqueKeysWithValues: tasks.map { ($0.key, Outcomes.result(of: error)) })
         }
+    }
+
+    /// Finds out what became of records that are not where they should be. What seems gone is looked for twice: of a record that is deleted
+    /// this very moment HubSpot may show neither the live nor the archived state.
+    ///
+    /// - Parameters:
+    ///   - callsMax: batches at once.
+    ///   - report: told of each batch.
+    func lookUp(
+        _ ids: [String], of type: RecordType, callsMax: Int = 1, report: @escaping @Sendable ([RecordKey: Result]) async -> Void
+    ) async throws {
+        let late = try await ask(ids, type, at: .now, callsMax, report)
+        guard !late.isEmpty else { return }
+        try await Task.sleep(for: Outcomes.secondLookAfter, clock: .core)
+        // As if asked for long ago: what is not to be seen now is gone, not late.
+        _ = try await ask(late, type, at: .now - Outcomes.visibleAfter, callsMax, report)
+    }
+
+    static let secondLookAfter: Duration = .seconds(2)
+
+    /// - Returns: those that may not be to be seen yet, which are not reported.
+    private func ask(
+        _ ids: [String], _ type: RecordType, at askedAt: Timestamp, _ callsMax: Int,
+        _ report: @escaping @Sendable ([RecordKey: Result]) async -> Void
+    ) async throws -> [String] {
+        try await withThrowingTaskGroup(of: [String].self) { group in
+            var late: [String] = []
+            for (index, start) in stride(from: 0, to: ids.count, by: HubSpotClient.batchMax).enumerated() {
+                if index >= callsMax, let more = try await group.next() { late += more }
+                try Task.checkCancellation()
+                let tasks = ids[start..<min(start + HubSpotClient.batchMax, ids.count)].map {
+                    RecordQueue.Task(key: RecordKey(type, $0), at: askedAt)
+                }
+                group.addTask {
+                    let results = await reach(tasks)
+                    await report(results.filter { $0.value != .stale })
+                    return results.filter { $0.value == .stale }.map(\.key.id)
+                }
+            }
+            for try await more in group { late += more }
+            return late.sorted()
+        }
+    }
+
+    /// `reach` for whoever wants to know why HubSpot or MongoDB could not be asked.
+    ///
+    /// - Throws: `HubSpotError`, `MongoError`; one record's failure is in its result.
+    func settle(_ tasks: [RecordQueue.Task], _ type: RecordType) async throws -> [RecordKey: Result] {
+        var results: [RecordKey: Result] = [:]
+        let erasures = tasks.filter(\.wish.isErasure)
+        for task in erasures {
+            // What was merged into it is the same person's.
+            for id in [task.key.id] + task.wish.mergedIds.sorted() { try await mirror.erase(RecordKey(type, id), at: .now) }
+            results[task.key] = .left
+        }
+        let reads = tasks.filter { !$0.wish.isErasure }
+        if !reads.isEmpty { results.merge(try await refresh(reads, type)) { $1 } }
+        return results
     }
 
     /// Notes on the record that it was given up.
@@ -175,7 +224,7 @@ struct Outcomes: Sendable {
         var failed: [RecordKey] = []
         for other in RecordType.allCases {
             let ids = tasks.filter { $0.wish.associations.contains(other) }.map(\.key.id)
-            failed += try await associations.refresh(ids, of: type, to: [other], as: callClass).map { RecordKey(type, $0) }
+            failed += try await associations.refresh(ids, of: type, to: [other], as: callClass).failed.map { RecordKey(type, $0) }
         }
         return failed
     }

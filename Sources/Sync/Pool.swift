@@ -37,15 +37,18 @@ public actor Pool: Service {
 
     private var queue = RecordQueue()
     private var open: [RecordQueue.Delivery: Open] = [:]
-    private var openIds: Set<String> = []
+    /// The ends of the leases of those that are not noted as finished.
+    private var leases: [String: Timestamp] = [:]
     private var lastNumber = 0
     private var claims = 0
     private var finished: [(id: String, failed: [RecordKey])] = []
     private var running = 0
     private var lagsMs: [Int64] = []
     private var lagCursor = 0
-    /// The last time that a batch went out while the budget ran low.
-    private var lastPacedBatch = ContinuousClock.now
+    /// The last time that a batch went out while batches were paced.
+    private var lastPacedBatch = CoreClock.now
+    /// Whether somebody wakes the loop when the next paced batch is due.
+    private var isPaced = false
     private let wakeUps: AsyncStream<Void>
     private let wake: AsyncStream<Void>.Continuation
 
@@ -71,9 +74,9 @@ public actor Pool: Service {
     /// Whether another delivery would be taken; otherwise it waits in the inbox.
     public var hasRoom: Bool { queue.count < Pool.recordsMax }
 
-    /// Takes a durable delivery that this instance leased.
-    public func take(_ delivery: Delivery) {
-        guard openIds.insert(delivery.id).inserted else { return }
+    /// Takes a durable delivery that this instance leased until `leaseUntil`.
+    public func take(_ delivery: Delivery, leaseUntil: Timestamp) {
+        guard leases.updateValue(leaseUntil, forKey: delivery.id) == nil else { return }
         var wishes: [RecordKey: RecordQueue.Wish] = [:]
         for event in delivery.events { for (key, wish) in event.wishes { wishes[key, default: .init()].add(wish) } }
         guard !wishes.isEmpty else { return finished.append((delivery.id, [])) }
@@ -136,7 +139,10 @@ public actor Pool: Service {
             if Task.isCancelled { return }
             while running < concurrency {
                 if let pause = await gatheringPause() {
-                    group.addTask { await self.wake(after: pause) }
+                    if !isPaced {
+                        isPaced = true
+                        group.addTask { await self.endPace(after: pause) }
+                    }
                     break
                 }
                 let batch = queue.nextBatch(max: HubSpotClient.batchMax, at: .now)
@@ -154,21 +160,30 @@ public actor Pool: Service {
 
     private func wake(after pause: Duration) async {
         // Cancelled while asleep: the loop that would be woken has ended.
-        try? await Task.sleep(for: pause)
+        try? await Task.sleep(for: pause, clock: .core)
         wake.yield()
+    }
+
+    private func endPace(after pause: Duration) async {
+        await wake(after: pause)
+        isPaced = false
     }
 
     /// Natural batching: what is there goes at once while calls are plenty. When half of the budget is used up, batches go out only as
     /// fast as calls come back, so that events gather on the records that wait; those that are not full half as fast while bulk work
     /// waits for calls.
+    ///
+    /// So they do while more than a batch waits: a burst names the same records again and again, and to write them as fast as they
+    /// come takes MongoDB's time from the deliveries that still arrive.
     private func gatheringPause() async -> Duration? {
         guard queue.waitingCount > 0 else { return nil }
         let budget = await hubspot.budget
-        guard budget.remaining * 2 < budget.limit.calls else { return nil }
+        let isBurst = queue.waitingCount > HubSpotClient.batchMax
+        guard isBurst || budget.remaining * 2 < budget.allotted else { return nil }
         let isBulkWaiting = CallClass.allCases.contains { $0 > .live && budget.waiting[$0, default: 0] > 0 }
         let isFull = queue.waitingCount >= HubSpotClient.batchMax
-        let spacing = budget.limit.interval / budget.limit.calls * (isBulkWaiting && !isFull ? 2 : 1)
-        let since = ContinuousClock.now - lastPacedBatch
+        let spacing = budget.limit.interval / max(1, budget.allotted) * (isBulkWaiting && !isFull ? 2 : 1)
+        let since = CoreClock.now - lastPacedBatch
         if since >= spacing {
             lastPacedBatch = .now
             return nil
@@ -179,7 +194,7 @@ public actor Pool: Service {
     private func carryOut(_ batch: [RecordQueue.Task]) async {
         let results = await outcomes.reach(batch)
         let now = Timestamp.now
-        var random = SystemRandomNumberGenerator()
+        var random = CoreRandom()
         for task in batch {
             let outcome: RecordQueue.Outcome
             switch results[task.key] ?? .again(nil) {
@@ -244,7 +259,7 @@ public actor Pool: Service {
         while !Task.isCancelled {
             await flush()
             // Cancelled while asleep: the loop's condition ends it.
-            try? await Task.sleep(for: Pool.flushEvery)
+            try? await Task.sleep(for: Pool.flushEvery, clock: .core)
         }
     }
 
@@ -254,7 +269,7 @@ public actor Pool: Service {
         finished = []
         do {
             try await inbox.finish(done, at: .now)
-            for delivery in done { openIds.remove(delivery.id) }
+            for delivery in done { leases.removeValue(forKey: delivery.id) }
         } catch {
             finished = done + finished
             logger.debug("Finished deliveries could not be noted yet", metadata: ["error": "\(error)"])
@@ -265,16 +280,25 @@ public actor Pool: Service {
         do {
             while hasRoom {
                 claims += 1
+                let now = Timestamp.now, leaseUntil = now + Pool.lease
                 let deliveries = try await inbox.claim(
-                    "\(owner)/\(Timestamp.now.milliseconds)/\(claims)", owner: owner, limit: 200, now: .now,
-                    leaseUntil: Timestamp.now + Pool.lease)
-                for delivery in deliveries { take(delivery) }
+                    "\(owner)/\(now.milliseconds)/\(claims)", owner: owner, limit: 200, now: now, leaseUntil: leaseUntil)
+                for delivery in deliveries { take(delivery, leaseUntil: leaseUntil) }
                 guard !deliveries.isEmpty else { break }
                 logger.info("Deliveries are taken up", metadata: ["count": "\(deliveries.count)"])
             }
         } catch {
             logger.debug("The inbox could not be looked into", metadata: ["error": "\(error)"])
         }
+    }
+
+    /// Renews what has used up a third of its lease: most deliveries are finished before, and their renewal would cost a write each.
+    private func renewLeases() async throws {
+        let leaseUntil = Timestamp.now + Pool.lease
+        let ids = leases.filter { leaseUntil - $0.value >= Pool.lease / 3 }.map(\.key)
+        guard !ids.isEmpty else { return }
+        try await inbox.renew(ids, owner: owner, leaseUntil: leaseUntil)
+        for id in ids where leases[id] != nil { leases[id] = leaseUntil }
     }
 
     /// Keeps this instance's deliveries its own, and takes up what nobody works on: what was left behind, what there was no room
@@ -287,14 +311,13 @@ public actor Pool: Service {
                     try await inbox.release(owner: owner)
                     hasReleased = true
                 }
-                let leaseUntil = Timestamp.now + Pool.lease
-                if !openIds.isEmpty { try await inbox.renew(Array(openIds), owner: owner, leaseUntil: leaseUntil) }
+                try await renewLeases()
                 await claim()
             } catch {
                 logger.debug("The inbox could not be looked into", metadata: ["error": "\(error)"])
             }
             // Cancelled while asleep: the loop's condition ends it.
-            try? await Task.sleep(for: hasReleased ? Pool.renewEvery : .milliseconds(500))
+            try? await Task.sleep(for: hasReleased ? Pool.renewEvery : .milliseconds(500), clock: .core)
         }
     }
 }

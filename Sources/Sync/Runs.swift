@@ -1,39 +1,48 @@
 public import HubSpot
 public import Logging
+import Metrics
 public import Model
 import Mongo
 public import ServiceLifecycle
 public import Store
 
-/// All syncs of this instance: starts them, lets the same request join, tells who watches, cancels, and keeps them in MongoDB.
+/// All syncs: starts them, lets the same request join, tells who watches, cancels, and keeps them in MongoDB, where every instance
+/// sees them.
 ///
-/// A run lives in this service, not in the request that asked for it: a client that hangs up does not stop it.
+/// A run lives in this service, not in the request that asked for it: a client that hangs up does not stop it. Nor does the end of
+/// this instance: the run's lease ends, and another instance, or this one after its restart, goes on where it stood.
 public actor Runs: Service {
     /// Finished runs kept in memory until MongoDB has them; the oldest goes first.
     private static let unsavedMax = 100
     private static let heartbeatEvery: Duration = .seconds(1)
-    /// A running run whose instance has been silent this long is dead.
-    private static let deadAfter: Duration = .seconds(30)
+    /// A run whose instance has been silent this long is taken over.
+    private static let deadAfter: Duration = .seconds(10)
+    /// How often a run of another instance is looked at for those who wait for it or watch it.
+    private static let lookEvery: Duration = .milliseconds(500)
 
     private struct Active {
         var run: Run
         var isCancelled = false
         let cancel: AsyncStream<Void>.Continuation
-        var waiters: [Int: CheckedContinuation<Run, any Error>] = [:]
+        /// Resumed with nil when the run goes on elsewhere.
+        var waiters: [Int: CheckedContinuation<Run?, any Error>] = [:]
         var watchers: [Int: AsyncStream<Run>.Continuation] = [:]
     }
 
     private struct Job: Sendable {
-        let id: String
-        let scope: SyncScope
+        let run: Run
         let cancelled: AsyncStream<Void>
     }
 
     private let store: RunStore
+    private let owner: String
     private let sync: FullSync
     private let incremental: IncrementalSync
+    private let reconcile: Reconcile
     private let logger: Logger
     private var active: [String: Active] = [:]
+    /// Runs that are on their way into MongoDB, by scope, so that all who ask at once get the same.
+    private var beginnings: [SyncScope: Task<Run, Never>] = [:]
     private var unsaved: [Run] = []
     /// Of those who wait or watch, so that each can be told apart.
     private var listenerCount = 0
@@ -41,33 +50,71 @@ public actor Runs: Service {
     private let jobs: AsyncStream<Job>
     private let addJob: AsyncStream<Job>.Continuation
 
-    public init(store: Store, hubspot: HubSpotClient, catalog: PropertyCatalog, logger: Logger) {
+    /// - Parameter instance: names this instance in MongoDB.
+    public init(store: Store, hubspot: HubSpotClient, catalog: PropertyCatalog, instance: String, logger: Logger) {
         self.store = store.runs
+        // Another one after a restart: two processes of one name may overlap.
+        owner = "\(instance)/\(Runs.randomText)"
         self.logger = logger
         sync = FullSync(hubspot: hubspot, mirror: store.writer, catalog: catalog, reader: store.mirror, watermarks: store.watermarks)
         incremental = IncrementalSync(hubspot: hubspot, mirror: store.writer, catalog: catalog, reader: store.mirror, watermarks: store.watermarks)
+        reconcile = Reconcile(hubspot: hubspot, mirror: store.writer, catalog: catalog, reader: store.mirror)
         (jobs, addJob) = AsyncStream.makeStream()
+        // From the start: Prometheus cannot see a counter rise that begins with 1.
+        for scope in [.all(), .incremental] + RecordType.allCases.map({ SyncScope.one($0) }) {
+            for state in Run.State.allCases where state != .running { Runs.ended(scope, state).increment(by: 0) }
+        }
     }
 
     // MARK: Asking
 
-    /// Starts a sync of `scope`, or joins the one that is running. One that was asked to stop is not joined.
-    public func start(_ scope: SyncScope) throws(StoppedError) -> Run {
+    /// Starts a sync of `scope`, or joins the one that is running, on whichever instance. One that was asked to stop is not joined.
+    ///
+    /// Without MongoDB the run fails at once and says so.
+    public func start(_ scope: SyncScope) async throws(StoppedError) -> Run {
         if let running = active.values.first(where: { $0.run.scope == scope && !$0.isCancelled }) { return running.run }
         guard !isStopping else { throw StoppedError() }
-        let now = Timestamp.now
-        let run = Run(id: Runs.id(at: now), scope: scope, startedAt: now)
-        let (cancelled, cancel) = AsyncStream<Void>.makeStream()
-        active[run.id] = Active(run: run, cancel: cancel)
-        addJob.yield(Job(id: run.id, scope: scope, cancelled: cancelled))
-        return run
+        if let beginning = beginnings[scope] { return await beginning.value }
+        // Belongs to all who ask at once, so a caller that is cancelled does not take it with it.
+        let beginning = Task { await self.begin(scope) }
+        beginnings[scope] = beginning
+        return await beginning.value
     }
 
-    /// The run as it stands when it has finished; nil for an unknown id.
+    private func begin(_ scope: SyncScope) async -> Run {
+        defer { beginnings[scope] = nil }
+        let now = Timestamp.now
+        let run = Run(id: Runs.id(at: now), scope: scope, startedAt: now)
+        do {
+            if let other = try await store.begin(run, owner: owner) { return active[other.id]?.run ?? other }
+            carryOn(run)
+            return run
+        } catch {
+            let (_, cancel) = AsyncStream<Void>.makeStream()
+            var entry = Active(run: run, cancel: cancel)
+            let failure = failure(of: error, type: nil)
+            if let message = failure.message { entry.run.note(message) }
+            active[run.id] = entry
+            return await finish(run.id, failure) ?? run
+        }
+    }
+
+    /// The run as it stands when it has finished, on whichever instance; nil for an unknown id.
     ///
-    /// - Throws: `CancellationError` when the caller is cancelled; the run goes on.
+    /// - Throws: `CancellationError` when the caller is cancelled or this instance stops; the run goes on.
     public func finished(_ id: String) async throws -> Run? {
-        guard active[id] != nil else { return try await run(id) }
+        while true {
+            if active[id] != nil {
+                if let run = try await finishedHere(id) { return run }
+            } else {
+                guard let run = try await run(id) else { return nil }
+                if run.isFinished { return run }
+                try await Task.sleep(for: Runs.lookEvery, clock: .core)
+            }
+        }
+    }
+
+    private func finishedHere(_ id: String) async throws -> Run? {
         listenerCount += 1
         let waiter = listenerCount
         return try await withTaskCancellationHandler {
@@ -103,40 +150,65 @@ public actor Runs: Service {
         return (missing + runs).sorted { $0.id > $1.id }.prefix(limit).map(\.self)
     }
 
-    /// Runs of this instance that are going on.
+    /// Runs that this instance carries out.
     public var running: [Run] { active.values.map(\.run).sorted { $0.id < $1.id } }
 
-    /// The run now and after each change until it has finished. One that is not running here yields once.
+    /// The run now and after each change until it has finished; nil for an unknown id.
     public func updates(of id: String) async throws -> AsyncStream<Run>? {
         guard let current = try await run(id) else { return nil }
         let (stream, continuation) = AsyncStream<Run>.makeStream(bufferingPolicy: .bufferingNewest(1))
         continuation.yield(active[id]?.run ?? current)
-        guard active[id] != nil else {
+        if active[id] != nil {
+            listenerCount += 1
+            let watcher = listenerCount
+            active[id]?.watchers[watcher] = continuation
+            continuation.onTermination = { [weak self] _ in
+                // The stream ends outside the actor; nothing waits for this.
+                Task { await self?.forget(watcher, of: id) }
+            }
+        } else if current.isFinished {
             continuation.finish()
-            return stream
-        }
-        listenerCount += 1
-        let watcher = listenerCount
-        active[id]?.watchers[watcher] = continuation
-        continuation.onTermination = { [weak self] _ in
-            // The stream ends outside the actor; nothing waits for this.
-            Task { await self?.forget(watcher, of: id) }
+        } else {
+            // Of another instance. Ends with the run or with its reader.
+            let looking = Task { await self.look(at: id, for: continuation) }
+            continuation.onTermination = { _ in looking.cancel() }
         }
         return stream
+    }
+
+    private func look(at id: String, for continuation: AsyncStream<Run>.Continuation) async {
+        while !Task.isCancelled {
+            // MongoDB may be away for a while: the next look shows more.
+            if let run = try? await run(id) {
+                continuation.yield(run)
+                if run.isFinished { break }
+            }
+            try? await Task.sleep(for: Runs.lookEvery, clock: .core)  // cancelled while asleep: the loop's condition ends it
+        }
+        continuation.finish()
     }
 
     private func forget(_ watcher: Int, of id: String) { active[id]?.watchers.removeValue(forKey: watcher) }
 
     /// Asks the run to stop; it ends as `cancelled` once what is in hand is written. A finished run stays as it is.
     public func cancel(_ id: String) async throws -> Run? {
+        stopWorking(on: id)
+        do {
+            try await store.requestCancel(id)
+        } catch where active[id] != nil {
+            // It ends all the same; MongoDB hears of it then.
+        }
+        return try await run(id)
+    }
+
+    private func stopWorking(on id: String) {
         active[id]?.isCancelled = true
         active[id]?.cancel.yield()
-        return try await run(id)
     }
 
     // MARK: Working
 
-    /// Carries the jobs out until the service stops; then cancels what runs.
+    /// Carries the jobs out until the service stops; then leaves what runs to whoever takes it up.
     public func run() async throws {
         await withGracefulShutdownHandler {
             await withDiscardingTaskGroup { group in
@@ -158,19 +230,19 @@ public actor Runs: Service {
         addJob.finish()
     }
 
-    private func carryOut(_ job: Job) async {
-        logger.info("Sync starts", metadata: ["run": "\(job.id)", "scope": "\(job.scope.name)"])
-        let failure = await withTaskGroup(of: Failure?.self) { group in
-            group.addTask {
-                for await _ in job.cancelled { break }
-                return Failure(code: Task.isCancelled ? .interrupted : .cancelled, message: nil)
-            }
-            group.addTask { await self.work(job) }
-            let first = await group.next() ?? nil
-            group.cancelAll()
-            return first
-        }
-        await finish(job.id, failure)
+    private func carryOn(_ run: Run) {
+        guard active[run.id] == nil, !isStopping else { return }
+        let (cancelled, cancel) = AsyncStream<Void>.makeStream()
+        active[run.id] = Active(run: run, cancel: cancel)
+        addJob.yield(Job(run: run, cancelled: cancelled))
+    }
+
+    private enum End: Sendable {
+        case done
+        case failed(Failure)
+        case cancelled
+        /// This instance stops.
+        case released
     }
 
     private struct Failure: Sendable {
@@ -178,20 +250,35 @@ public actor Runs: Service {
         let message: String?
     }
 
-    private func work(_ job: Job) async -> Failure? {
-        do {
-            if let run = active[job.id]?.run { try await store.save(run) }
-        } catch {
-            return failure(of: error, type: nil)
+    private func carryOut(_ job: Job) async {
+        logger.info(
+            "Sync starts",
+            metadata: ["run": "\(job.run.id)", "scope": "\(job.run.scope.name)", "resumptions": "\(job.run.resumptions)"])
+        let end = await withTaskGroup(of: End.self) { group in
+            group.addTask {
+                for await _ in job.cancelled { break }
+                return Task.isCancelled ? .released : .cancelled
+            }
+            group.addTask { await self.work(job.run) }
+            let first = await group.next() ?? .released
+            group.cancelAll()
+            return first
         }
-        return await withTaskGroup(of: Failure?.self) { group in
-            for type in job.scope.types {
+        switch end {
+        case .done: _ = await finish(job.run.id, nil)
+        case .failed(let failure): _ = await finish(job.run.id, failure)
+        case .cancelled: _ = await finish(job.run.id, Failure(code: .cancelled, message: nil))
+        case .released: await release(job.run.id)
+        }
+    }
+
+    private func work(_ run: Run) async -> End {
+        await withTaskGroup(of: Failure?.self) { group in
+            for (type, progress) in run.byType where !progress.isDone {
                 group.addTask {
                     do {
-                        switch job.scope.kind {
-                        case .full: try await self.sync.run(type, limit: job.scope.limit) { await self.note($0, type, job.id) }
-                        case .incremental: try await self.incremental.run(type) { await self.note($0, type, job.id) }
-                        }
+                        try await self.work(type, progress, of: run)
+                        await self.noteDone(type, run.id)
                         return nil
                     } catch {
                         return await self.failure(of: error, type: type)
@@ -201,12 +288,27 @@ public actor Runs: Service {
             var first: Failure?
             for await failure in group {
                 guard let failure else { continue }
-                if let message = failure.message { note(message, job.id) }
+                if let message = failure.message { note(message, run.id) }
                 first = first ?? failure
             }
-            return first
+            if Task.isCancelled { return .released }
+            return first.map(End.failed) ?? .done
         }
     }
+
+    private nonisolated func work(_ type: RecordType, _ progress: TypeProgress, of run: Run) async throws {
+        let id = run.id
+        let job = FullSync.Job(type: type, limit: run.scope.limit, startedAt: run.startedAt, progress: progress) { report in
+            await self.note(report, type, id)
+        }
+        switch run.scope.kind {
+        case .full: try await sync.run(job)
+        case .incremental: try await incremental.run(type, report: job.report)
+        case .reconcile: try await reconcile.run(job)
+        }
+    }
+
+    private func noteDone(_ type: RecordType, _ id: String) { active[id]?.run.byType[type]?.isDone = true }
 
     private func note(_ message: String, _ id: String) { active[id]?.run.note(message) }
 
@@ -215,7 +317,9 @@ public actor Runs: Service {
         var progress = entry.run.byType[type] ?? TypeProgress()
         switch report {
         case .total(let total): progress.total = total
-        case .page(let outcome, let failures):
+        case .step(let step): progress.walk.take(step)
+        case .page(let outcome, let failures, let step):
+            if let step { progress.walk.take(step) }
             progress.synced += outcome.created
             // The mirror already has a newer state of those that came too late: nothing new in them.
             progress.updated += outcome.updated + outcome.outdated
@@ -241,8 +345,8 @@ public actor Runs: Service {
         active[id] = entry
     }
 
-    private func finish(_ id: String, _ failure: Failure?) async {
-        guard var entry = active.removeValue(forKey: id) else { return }
+    private func finish(_ id: String, _ failure: Failure?) async -> Run? {
+        guard var entry = active.removeValue(forKey: id) else { return nil }
         let now = Timestamp.now
         entry.run.finishedAt = now
         entry.run.heartbeatAt = now
@@ -256,6 +360,7 @@ public actor Runs: Service {
         unsaved.append(run)
         if unsaved.count > Runs.unsavedMax { unsaved.removeFirst() }
         let sum = run.sum
+        Runs.ended(run.scope, run.state).increment()
         logger.info(
             "Sync ended",
             metadata: [
@@ -267,6 +372,34 @@ public actor Runs: Service {
         for watcher in entry.watchers.values {
             watcher.yield(run)
             watcher.finish()
+        }
+        return run
+    }
+
+    /// Leaves the run to whoever takes it up: this instance stops.
+    private func release(_ id: String) async {
+        guard let entry = active.removeValue(forKey: id) else { return }
+        logger.info("Sync is left for the next start or another instance", metadata: ["run": "\(id)"])
+        let store = store, owner = owner
+        do {
+            // Not in this task, which is cancelled.
+            try await Task { try await store.release(entry.run, owner: owner) }.value
+        } catch {
+            logger.warning("A run could not be given back; its lease will end", metadata: ["run": "\(id)", "error": "\(error)"])
+        }
+        for waiter in entry.waiters.values { waiter.resume(throwing: CancellationError()) }
+        for watcher in entry.watchers.values { watcher.finish() }
+    }
+
+    /// Another instance has taken the run over while this one was silent.
+    private func lose(_ id: String) {
+        stopWorking(on: id)
+        guard let entry = active.removeValue(forKey: id) else { return }
+        logger.warning("Another instance has taken over a run", metadata: ["run": "\(id)"])
+        for waiter in entry.waiters.values { waiter.resume(returning: nil) }
+        for watcher in entry.watchers.values {
+            let looking = Task { await self.look(at: id, for: watcher) }
+            watcher.onTermination = { _ in looking.cancel() }
         }
     }
 
@@ -291,47 +424,66 @@ public actor Runs: Service {
     private func keepBooks() async {
         while !Task.isCancelled {
             await saveProgress()
-            await buryTheDead()
+            await takeOver()
             // Cancelled while asleep: the loop's condition ends it.
-            try? await Task.sleep(for: Runs.heartbeatEvery)
+            try? await Task.sleep(for: Runs.heartbeatEvery, clock: .core)
         }
     }
 
-    /// Writes finished runs and the progress of running ones. What MongoDB does not take now is tried again at the next beat.
+    /// Writes finished runs and the progress of running ones, which renews their leases. What MongoDB does not take now is tried again
+    /// at the next beat.
     private func saveProgress() async {
         for run in unsaved {
-            guard await save(run) else { return }
+            guard await save(run) != nil else { return }
             unsaved.removeAll { $0.id == run.id }
         }
         for id in Array(active.keys) {
             active[id]?.run.heartbeatAt = .now
-            if let run = active[id]?.run { guard await save(run) else { return } }
+            guard let run = active[id]?.run else { continue }
+            switch await save(run) {
+            case nil: return
+            case .saved: break
+            case .cancelRequested: stopWorking(on: id)
+            case .lost: lose(id)
+            }
         }
     }
 
-    private func save(_ run: Run) async -> Bool {
+    private func save(_ run: Run) async -> RunStore.Saved? {
         do {
-            try await store.save(run)
-            return true
+            return try await store.save(run, owner: owner)
         } catch {
             logger.warning("A run's progress could not be saved", metadata: ["run": "\(run.id)", "error": "\(error)"])
-            return false
+            return nil
         }
     }
 
-    private func buryTheDead() async {
+    private func takeOver() async {
         do {
-            try await store.failInterrupted(silentSince: Timestamp.now - Runs.deadAfter, at: .now)
+            while !isStopping, beginnings.isEmpty {
+                let now = Timestamp.now
+                let current = Array(active.keys) + unsaved.map(\.id)
+                guard let run = try await store.takeOver(owner: owner, but: current, silentSince: now - Runs.deadAfter, at: now) else { return }
+                carryOn(run)
+            }
         } catch {
-            logger.debug("Interrupted runs could not be looked for", metadata: ["error": "\(error)"])
+            logger.debug("Runs that nobody carries out could not be looked for", metadata: ["error": "\(error)"])
         }
+    }
+
+    private static func ended(_ scope: SyncScope, _ state: Run.State) -> Counter {
+        Counter(label: "sync_runs_total", dimensions: [("scope", scope.name), ("state", state.rawValue)])
     }
 
     /// Sorts by time; the random tail keeps instances apart.
     private static func id(at now: Timestamp) -> String {
         let time = now.iso8601.filter { $0.isNumber }
-        let tail = String(UInt32.random(in: 0...UInt32.max), radix: 36)
-        return "\(time)-\(tail)"
+        return "\(time)-\(randomText)"
+    }
+
+    private static var randomText: String {
+        var random = CoreRandom()
+        return String(random.next() >> 32, radix: 36)
     }
 }
 

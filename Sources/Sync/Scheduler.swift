@@ -27,14 +27,15 @@ public struct Scheduler: Service {
             while !Task.isCancelled {
                 for (scope, interval) in every { await look(scope, interval) }
                 // Cancelled while asleep: the loop's condition ends it.
-                try? await Task.sleep(for: min(Scheduler.lookEvery, shortest / 4))
+                try? await Task.sleep(for: min(Scheduler.lookEvery, shortest / 4), clock: .core)
             }
         }
     }
 
     private func look(_ scope: SyncScope, _ interval: Duration) async {
         let now = Timestamp.now
-        let next = now + interval * (1 + Double.random(in: 0...Scheduler.jitter))
+        var random = CoreRandom()
+        let next = now + interval * (1 + Double.random(in: 0...Scheduler.jitter, using: &random))
         do {
             guard try await schedule.takeTurn(scope.name, at: now, nextAt: next, latest: now + interval * (1 + Scheduler.jitter)) else { return }
             _ = try await runs.start(scope)

@@ -25,7 +25,7 @@ public struct StaleSweep: Service {
                     logger.debug("Stale records could not be looked for", metadata: ["error": "\(error)"])
                 }
                 // Cancelled while asleep: the loop's condition ends it.
-                try? await Task.sleep(for: every)
+                try? await Task.sleep(for: every, clock: .core)
             }
         }
     }

@@ -36,18 +36,36 @@ struct APIError: Error, Sendable {
 
     /// - Parameter requestID: what the log calls this request.
     func response(requestID: String) -> Response {
-        var response = Response.json(status) { json in
-            json.object { json in
-                json.member("success", false)
-                json.member("error", message)
-                json.member("code", code)
-                json.member("requestId", requestID)
-            }
+        let (headers, bytes) = parts(requestID: requestID)
+        return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+    }
+
+    private func parts(requestID: String?) -> (headers: HTTPFields, body: [UInt8]) {
+        var json = JSONWriter(capacity: 256)
+        json.object { json in
+            json.member("success", false)
+            json.member("error", message)
+            json.member("code", code)
+            if let requestID { json.member("requestId", requestID) }
         }
-        if let retryAfter { response.headers[.retryAfter] = String(max(1, (retryAfter.milliseconds + 999) / 1000)) }
-        if !allowed.isEmpty { response.headers[.allow] = allowed.map(\.rawValue).joined(separator: ", ") }
-        if status == .unauthorized { response.headers[.wwwAuthenticate] = "Bearer realm=\"hubspot-sync\"" }
-        return response
+        return (self.headers(.json), json.finish())
+    }
+
+    /// The answer to what became no request, after which the connection ends.
+    var alone: (head: HTTPResponse, body: ByteBuffer) {
+        var (headers, bytes) = parts(requestID: nil)
+        headers[.contentLength] = String(bytes.count)
+        headers[.connection] = "close"
+        return (HTTPResponse(status: status, headerFields: headers), ByteBuffer(bytes: bytes))
+    }
+
+    /// These and what the error adds to them.
+    func headers(_ headers: HTTPFields) -> HTTPFields {
+        var headers = headers
+        if let retryAfter { headers[.retryAfter] = String(max(1, (retryAfter.milliseconds + 999) / 1000)) }
+        if !allowed.isEmpty { headers[.allow] = allowed.map(\.rawValue).joined(separator: ", ") }
+        if status == .unauthorized { headers[.wwwAuthenticate] = "Bearer realm=\"hubspot-sync\"" }
+        return headers
     }
 }
 
@@ -60,8 +78,10 @@ extension Response {
     }
 
     static func json(_ status: HTTPResponse.Status = .ok, _ bytes: [UInt8]) -> Response {
-        Response(
-            status: status, headers: [.contentType: "application/json; charset=utf-8", .cacheControl: "no-store"],
-            body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+        Response(status: status, headers: .json, body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
     }
+}
+
+extension HTTPFields {
+    fileprivate static let json: HTTPFields = [.contentType: "application/json; charset=utf-8", .cacheControl: "no-store"]
 }

@@ -12,6 +12,8 @@ struct Authentication: Sendable {
     private let sessions: Sessions
     private let trustsProxy: Bool
     private let throttle = NIOLockedValueBox(LoginThrottle())
+    /// Apart from the login's: who mistypes the password there must not stop a program that has the key.
+    private let bearers = NIOLockedValueBox(LoginThrottle(sparing: .seconds(900)))
 
     /// - Parameters:
     ///   - adminKey: nil lets nobody in.
@@ -28,22 +30,27 @@ struct Authentication: Sendable {
     ///
     /// - Throws: `APIError` 401 for a wrong password, 429 for an address that failed too often.
     func logIn(password: String, request: Request, context: AppContext) throws(APIError) -> String {
-        let address = address(of: request, context)
+        let address = address(of: request, context), origin = LoginThrottle.origin(of: address)
         let now = Timestamp.now
-        if let wait = throttle.withLockedValue({ $0.wait(of: address, at: now) }) {
+        if let wait = throttle.withLockedValue({ $0.wait(of: origin, at: now) }) {
             throw APIError(.tooManyRequests, "too_many_logins", "Too many failed logins; wait before the next", retryAfter: wait)
         }
         guard isKey(password) else {
-            throttle.withLockedValue { $0.failed(from: address, at: now) }
+            throttle.withLockedValue { $0.failed(from: origin, at: now) }
             context.logger.warning("Login failed", metadata: ["address": "\(address)"])
             throw adminKey == nil ? Authentication.noKey : APIError(.unauthorized, "wrong_password", "The password is wrong")
         }
-        throttle.withLockedValue { $0.succeeded(from: address) }
+        throttle.withLockedValue { $0.succeeded(from: origin, at: now) }
         return cookie(sessions.issue(at: now), lifetime: Sessions.lifetime, request)
     }
 
-    /// The `Set-Cookie` value that ends the browser's session.
-    func logOut(_ request: Request) -> String { cookie("", lifetime: .zero, request) }
+    /// Ends the session that the request comes with.
+    ///
+    /// - Returns: the `Set-Cookie` value that makes the browser forget it.
+    func logOut(_ request: Request) -> String {
+        if let cookie = request.cookies[Sessions.cookieName]?.value { sessions.end(cookie, at: .now) }
+        return cookie("", lifetime: .zero, request)
+    }
 
     private func cookie(_ value: String, lifetime: Duration, _ request: Request) -> String {
         "\(Sessions.cookieName)=\(value); Path=/; Max-Age=\(lifetime.components.seconds); HttpOnly; SameSite=Strict"
@@ -66,7 +73,26 @@ struct Authentication: Sendable {
     static let noKey = APIError(
         .unauthorized, "no_admin_key", "No ADMIN_API_KEY is configured, so nobody can log in: set it and restart the service")
 
-    /// How the request proves to be allowed in; nil when it does not.
+    /// How a new request proves to be allowed in; nil when it does not.
+    ///
+    /// - Throws: `APIError` 429 for an address from which too many wrong keys came, whatever it sends now.
+    func admit(_ request: Request, _ context: AppContext) throws(APIError) -> AppContext.Caller? {
+        guard request.headers[.authorization] != nil else { return caller(of: request) }
+        let address = address(of: request, context), origin = LoginThrottle.origin(of: address)
+        let now = Timestamp.now
+        if let wait = bearers.withLockedValue({ $0.wait(of: origin, at: now) }) {
+            throw APIError(.tooManyRequests, "too_many_guesses", "Too many wrong keys came from your address; wait before the next", retryAfter: wait)
+        }
+        guard let caller = caller(of: request) else {
+            bearers.withLockedValue { $0.failed(from: origin, at: now) }
+            context.logger.warning("A wrong key", metadata: ["address": "\(address)"])
+            return nil
+        }
+        bearers.withLockedValue { $0.succeeded(from: origin, at: now) }
+        return caller
+    }
+
+    /// The same of a request that was admitted: whether it still is.
     func caller(of request: Request) -> AppContext.Caller? {
         if let header = request.headers[.authorization] {
             let parts = header.split(separator: " ", maxSplits: 1)
@@ -92,7 +118,7 @@ struct RequireLogin: RouterMiddleware {
     func handle(
         _ request: Request, context: AppContext, next: (Request, AppContext) async throws -> Response
     ) async throws -> Response {
-        guard let caller = authentication.caller(of: request) else {
+        guard let caller = try authentication.admit(request, context) else {
             throw APIError(
                 .unauthorized, "unauthorized", "Log in at /admin/login, or send the header Authorization: Bearer <ADMIN_API_KEY>")
         }

@@ -8,7 +8,11 @@ import Store
 import Sync
 
 /// Turns whatever a handler throws into an answer of the contract's form. The one place where errors become statuses.
+///
+/// Where only people go, a browser that asks for a page gets one, with a way back.
 struct ErrorAnswers: RouterMiddleware {
+    let templates: Templates
+
     func handle(
         _ request: Request, context: AppContext, next: (Request, AppContext) async throws -> Response
     ) async throws -> Response {
@@ -21,8 +25,14 @@ struct ErrorAnswers: RouterMiddleware {
                     "Request failed",
                     metadata: ["path": "\(request.uri.path)", "code": "\(answer.code)", "error": "\(error)"])
             }
-            return answer.response(requestID: context.requestID)
+            return ErrorAnswers.isForPeople(request) ? templates.page(of: answer) : answer.response(requestID: context.requestID)
         }
+    }
+
+    private static func isForPeople(_ request: Request) -> Bool {
+        let path = request.uri.path
+        let isPage = path == "/admin" || path.hasPrefix("/admin/")
+        return isPage && path != AdminPages.eventsPath && request.headers[.accept]?.lowercased().contains("text/html") == true
     }
 
     static func answer(to error: any Error) -> APIError {

@@ -27,7 +27,7 @@ struct LoginRoutes {
     /// The `password` of a JSON object.
     private static func password(in body: [UInt8]) throws(APIError) -> String {
         do {
-            var json = try JSONReader(body)
+            var json = JSONReader(body)
             var password: String?
             try json.enterObject()
             while let key = try json.nextKey() {

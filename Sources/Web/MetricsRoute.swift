@@ -11,11 +11,13 @@ struct MetricsRoute {
     let metrics: PrometheusMetrics
     let hubspot: HubSpotClient
     let pool: Pool
+    let verification: Verification
 
     func add(to router: Router<AppContext>) {
         router.get("/metrics") { _, _ in
             note(await hubspot.budget)
             note(await pool.numbers)
+            if let report = await verification.last { note(report) }
             return Response(
                 status: .ok, headers: [.contentType: PrometheusMetrics.contentType, .cacheControl: "no-store"],
                 body: ResponseBody(byteBuffer: ByteBuffer(string: metrics.text())))
@@ -28,11 +30,14 @@ struct MetricsRoute {
         set("hubspot_rate_limit", Double(budget.limit.calls))
         set("hubspot_rate_interval_seconds", budget.limit.interval.seconds)
         set("hubspot_rate_remaining", Double(budget.remaining))
+        set("hubspot_rate_allotted", Double(budget.allotted))
+        set("hubspot_search_rate_allotted", Double(budget.searchAllotted))
         set("hubspot_search_rate_remaining", Double(budget.searchRemaining))
         set("hubspot_paused_seconds", budget.pausedFor?.seconds ?? 0)
         set("hubspot_calls_in_flight", Double(budget.inFlight))
         for callClass in CallClass.allCases {
             set("hubspot_calls_waiting", [("class", callClass.description)], Double(budget.waiting[callClass, default: 0]))
+            set("hubspot_daily_held", [("class", callClass.description)], budget.held.contains(callClass) ? 1 : 0)
         }
         // Unknown until HubSpot tells them; a zero would be an alarm.
         if let limit = budget.dailyLimit { set("hubspot_daily_limit", Double(limit)) }
@@ -44,6 +49,16 @@ struct MetricsRoute {
         set("tasks", [("state", "in_flight")], Double(tasks.inFlight))
         set("tasks", [("state", "retrying")], Double(tasks.retrying))
         set("task_oldest_age_seconds", tasks.oldest.map { max(.zero, Timestamp.now - $0).seconds } ?? 0)
+    }
+
+    private func note(_ report: VerifyReport) {
+        set("verify_age_seconds", max(.zero, Timestamp.now - report.finishedAt).seconds)
+        for (type, counts) in report.byType {
+            set("verify_checked", [("type", type.rawValue)], Double(counts.checked))
+            set("verify_different", [("type", type.rawValue)], Double(counts.different))
+            set("verify_in_flight", [("type", type.rawValue)], Double(counts.inFlight))
+            set("verify_repaired", [("type", type.rawValue)], Double(counts.repaired))
+        }
     }
 
     private func set(_ label: String, _ value: Double) { set(label, [], value) }

@@ -1,9 +1,9 @@
 import Bytes
+import HTTPTypes
 import HubSpot
 import Hummingbird
-import Logging
 import Model
-import Mongo
+import Rules
 import Store
 import Sync
 
@@ -11,15 +11,33 @@ import Sync
 struct RecordRoutes {
     private static let limits = 1...1000
 
-    let mirror: MirrorReader
+    let sources: ReadSources
+    /// What was answered lately, to tell who has it that nothing has changed, without reading it again.
+    let shown: WhileUnchanged<Shown.Key, Shown>
     let live: LiveRecords
+    let refresh: RecordRefresh
+
+    private var mirror: MirrorReader { sources.mirror }
 
     /// - Parameter group: `/api/admin/hubspot`
     func add(to group: RouterGroup<AppContext>) {
         for type in RecordType.allCases {
             group.get("\(type.rawValue)") { request, context in try await list(type, request, context) }
             group.get("\(type.rawValue)/:id") { request, context in try await record(type, request, context) }
+            group.post("\(type.rawValue)/:id/refresh") { request, context in try await refreshed(type, request, context) }
         }
+    }
+
+    /// An answer of the mirror's, without its content.
+    struct Shown: Sendable {
+        enum Key: Hashable, Sendable {
+            case list(MirrorQuery)
+            case record(RecordKey)
+        }
+
+        let tag: EntityTag
+        /// As `lastSynced` has it.
+        let lastSynced: Timestamp?
     }
 
     // MARK: Lists
@@ -32,8 +50,10 @@ struct RecordRoutes {
 
     private func list(_ type: RecordType, _ request: Request, _ context: AppContext) async throws -> Response {
         let query = try query(type, request)
+        if let known = try known(.list(query), request) { return known }
+        let revision = shown.revision
         let properties = request.text("properties").map { Set($0.split(separator: ",").map(String.init)) }
-        let (listing, source) = try await fromMirrorOrHubSpot(request, context) {
+        let (listing, source) = try await sources.ask(request, context) {
             do {
                 let page = try await mirror.page(query)
                 return Listing(documents: page.documents, after: page.after, total: page.total)
@@ -52,7 +72,8 @@ struct RecordRoutes {
                     "after must be a cursor from the same source: this one is not HubSpot's; begin again without after")
             }
         }
-        return Response.json { $0.object { json in
+        let tag = source == .mirror ? EntityTag(listing.documents, "\(listing.total ?? -1)", listing.after ?? "") : nil
+        return answer(request, listing.documents, tag, of: .list(query), at: revision) { $0.object { json in
             json.key(type.rawValue)
             json.array { json in
                 for document in listing.documents { RecordJSON.write(document, properties: properties, to: &json) }
@@ -87,55 +108,140 @@ struct RecordRoutes {
 
     // MARK: One record
 
+    private struct Found {
+        var document: BSONDocument?
+        /// Older than asked for, as HubSpot could not be asked.
+        var isStale = false
+    }
+
     private func record(_ type: RecordType, _ request: Request, _ context: AppContext) async throws -> Response {
+        let key = try key(type, context)
+        let maxAge = try request.value("maxAge", "a time such as 30s, 5m or 0") { Duration(text: $0) }
+        if maxAge == nil, let known = try known(.record(key), request) { return known }
+        let revision = shown.revision
+        let (found, source) = try await sources.ask(request, context) {
+            try await mirrored(key, maxAge)
+        } live: {
+            Found(document: try await live.record(key.type, key.id))
+        }
+        return try answer(request, key, found, source, at: revision)
+    }
+
+    /// What the mirror has, after a look at HubSpot when that is older than asked for.
+    private func mirrored(_ key: RecordKey, _ maxAge: Duration?) async throws -> Found {
+        let document = try await mirror.current(key.type, key.id)
+        guard let maxAge else { return Found(document: document) }
+        if let document, let syncedAt = RecordRoutes.lastSynced([document]), Timestamp.now - syncedAt <= maxAge { return Found(document: document) }
+        do {
+            try await refresh(key.type, document?["hubspotId"]?.string ?? key.id, .underWay)
+        } catch where document != nil && RecordRoutes.isHubSpotAway(error) {
+            return Found(document: document, isStale: true)
+        }
+        return Found(document: try await mirror.current(key.type, key.id))
+    }
+
+    private func refreshed(_ type: RecordType, _ request: Request, _ context: AppContext) async throws -> Response {
+        let key = try key(type, context)
+        let known = try await mirror.current(type, key.id)?["hubspotId"]?.string
+        try await refresh(type, known ?? key.id, .anew)
+        return try answer(request, key, Found(document: try await mirror.current(type, key.id)), .mirror, at: nil)
+    }
+
+    private func refresh(_ type: RecordType, _ id: String, _ freshness: RecordRefresh.Freshness) async throws {
+        do {
+            try await sources.askHubSpot { try await refresh.refresh(RecordKey(type, id), freshness) }
+        } catch is RecordRefresh.BusyError {
+            throw APIError(
+                .serviceUnavailable, "too_many_refreshes", "\(RecordRefresh.recordsMax) records are being refreshed already; try again shortly",
+                retryAfter: .seconds(1))
+        }
+    }
+
+    private static func isHubSpotAway(_ error: any Error) -> Bool {
+        (error as? HubSpotError)?.isTemporary ?? ((error as? APIError)?.status == .serviceUnavailable)
+    }
+
+    private func answer(_ request: Request, _ key: RecordKey, _ found: Found, _ source: ReadSource, at revision: UInt64?) throws -> Response {
+        guard let document = found.document else { throw notFound(key.type, key.id) }
+        let properties = request.text("properties").map { Set($0.split(separator: ",").map(String.init)) }
+        let id = document["hubspotId"]?.string
+        let tag = source == .mirror ? EntityTag([document], "\(found.isStale)") : nil
+        return answer(request, [document], tag, of: .record(key), at: revision) { $0.object { json in
+            json.key(key.type.singular)
+            RecordJSON.write(document, properties: properties, to: &json)
+            source.write(to: &json)
+            // The id that was asked for is one that HubSpot merged into this record.
+            if let id, id != key.id { json.member("mergedInto", id) }
+            if found.isStale { json.member("stale", true) }
+        } }
+    }
+
+    private func key(_ type: RecordType, _ context: AppContext) throws(APIError) -> RecordKey {
         let id = context.parameters.get("id") ?? ""
         // Nothing else can be an id of HubSpot's, so there is nothing to ask for.
         guard !id.isEmpty, id.utf8.count <= 20, id.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }) else { throw notFound(type, id) }
-        let properties = request.text("properties").map { Set($0.split(separator: ",").map(String.init)) }
-        let (document, source) = try await fromMirrorOrHubSpot(request, context) {
-            try await mirror.record(type, id)
-        } live: {
-            try await live.record(type, id)
-        }
-        guard let document else { throw notFound(type, id) }
-        return Response.json { $0.object { json in
-            json.key(type.singular)
-            RecordJSON.write(document, properties: properties, to: &json)
-            source.write(to: &json)
-        } }
+        return RecordKey(type, id)
     }
 
     private func notFound(_ type: RecordType, _ id: String) -> APIError {
         APIError(.notFound, "not_found", "There is no \(type.singular) with the id '\(id.prefix(40))'")
     }
 
-    // MARK: Source
+    // MARK: Headers
 
-    private enum Source {
-        case mirror, hubspot, fallback
-
-        func write(to json: inout JSONWriter) {
-            json.key("source")
-            json.string(self == .mirror ? "mongodb" : "hubspot")
-            json.key("synced")
-            json.bool(self == .mirror)
-            if self == .fallback {
-                json.key("fallback")
-                json.bool(true)
-            }
+    /// The answer with the age of what it shows; without a body for a GET whose client has the same content already.
+    ///
+    /// - Parameters:
+    ///   - tag: nil for what HubSpot answered, which is another at each reading.
+    ///   - revision: that of the mirror before it was read.
+    private func answer(
+        _ request: Request, _ documents: [BSONDocument], _ tag: EntityTag?, of key: Shown.Key, at revision: UInt64?,
+        _ write: (inout JSONWriter) -> Void
+    ) -> Response {
+        let lastSynced = RecordRoutes.lastSynced(documents)
+        if let tag {
+            let answer = Shown(tag: tag, lastSynced: lastSynced)
+            shown.note(answer, of: key, at: revision)
+            if isKnown(tag, request) { return unchanged(answer) }
         }
+        var response = Response.json(.ok, write)
+        response.headers[.eTag] = tag?.description
+        response.headers[.xMirrorAge] = lastSynced.map(RecordRoutes.age)
+        return response
     }
 
-    /// Asks the mirror, and HubSpot when the request says so or MongoDB fails.
-    private func fromMirrorOrHubSpot<Answer>(
-        _ request: Request, _ context: AppContext, mirror: () async throws -> Answer, live: () async throws -> Answer
-    ) async throws -> (Answer, Source) {
-        guard try request.flag("useSync") ?? true else { return (try await live(), .hubspot) }
-        do {
-            return (try await mirror(), .mirror)
-        } catch let error as MongoError {
-            context.logger.warning("The mirror failed; HubSpot answers instead", metadata: ["error": "\(error)"])
-            return (try await live(), .fallback)
-        }
+    /// The answer without content, when the client has it and the mirror has not changed since it was read.
+    private func known(_ key: Shown.Key, _ request: Request) throws(APIError) -> Response? {
+        guard request.headers[.ifNoneMatch] != nil, try request.flag("useSync") ?? true, let shown = shown.value(of: key),
+            isKnown(shown.tag, request)
+        else { return nil }
+        return unchanged(shown)
     }
+
+    private func isKnown(_ tag: EntityTag, _ request: Request) -> Bool {
+        (request.method == .get || request.method == .head) && tag.isKnown(by: request.headers)
+    }
+
+    private func unchanged(_ shown: Shown) -> Response {
+        var response = Response(status: .notModified, headers: [.cacheControl: "no-store"])
+        response.headers[.eTag] = shown.tag.description
+        response.headers[.xMirrorAge] = shown.lastSynced.map(RecordRoutes.age)
+        return response
+    }
+
+    private static func age(_ instant: Timestamp) -> String { String(max(0, (Timestamp.now - instant).milliseconds / 1000)) }
+
+    /// When the oldest of them was last known to equal HubSpot; nil for none, and when it is not known of each.
+    private static func lastSynced(_ documents: [BSONDocument]) -> Timestamp? {
+        var oldest: Int64?
+        for document in documents {
+            guard let instant = document.elements.first(where: { $0.key.matches("lastSyncedAt") })?.milliseconds else { return nil }
+            oldest = min(oldest ?? instant, instant)
+        }
+        return oldest.map(Timestamp.init(milliseconds:))
+    }
+}
+
+extension HTTPField.Name {
+    static let xMirrorAge = Self("X-Mirror-Age")!
 }

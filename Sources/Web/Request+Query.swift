@@ -1,5 +1,4 @@
 import Hummingbird
-import HummingbirdCore
 import Model
 
 extension Request {
@@ -35,16 +34,7 @@ extension Request {
     func timestamp(_ name: String) throws(APIError) -> Timestamp? {
         try value(name, "an instant such as 2026-11-23T10:00:00Z") { text in
             // A plus that was not encoded has become a space; no instant has one.
-            Timestamp(property: text.utf8.map { $0 == UInt8(ascii: " ") ? UInt8(ascii: "+") : $0 })
+            Timestamp(property: String(text.map { $0 == " " ? "+" : $0 }))
         }
-    }
-}
-
-extension String {
-    /// The first field of that name in `application/x-www-form-urlencoded` text, as queries and the bodies of forms are: a plus stands for
-    /// a space there.
-    func formField(_ name: String) -> String? {
-        let query = String(map { $0 == "+" ? " " : $0 })
-        return URI("/?" + query).queryParameters[Substring(name)].map(String.init)
     }
 }

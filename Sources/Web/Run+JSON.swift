@@ -55,6 +55,7 @@ extension Run {
             json.member("scope", scope.name)
             json.member("limit", scope.limit)
             json.member("state", state.rawValue)
+            json.member("resumptions", resumptions)
             json.member("startedAt", startedAt)
             json.member("finishedAt", finishedAt)
             json.member("processed", sum.processed)

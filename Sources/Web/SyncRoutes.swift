@@ -7,9 +7,8 @@ import Sync
 
 /// Starting syncs, watching them, cancelling them.
 struct SyncRoutes {
-    private static let keepAliveEvery: Duration = .seconds(15)
-
     let runs: Runs
+    let streams: EventStreams
 
     /// - Parameter group: `/api/admin/hubspot/sync`
     func add(to group: RouterGroup<AppContext>) {
@@ -29,7 +28,7 @@ struct SyncRoutes {
             let run = try await find(context) { try await runs.cancel($0) }
             return Response.json(run.isFinished ? .ok : .accepted) { run.write(to: &$0) }
         }
-        group.get("runs/:id/events") { _, context in try await events(context) }
+        group.get("runs/:id/events") { request, context in try await events(request, context) }
         // HEAD promises to change nothing, which a GET of this path does.
         group.on(":scope", method: .head) { _, _ -> Response in throw APIError.notAllowed(but: [.get, .post]) }
         group.post(":scope") { request, context in try await start(request, context) }
@@ -77,35 +76,15 @@ struct SyncRoutes {
     }
 
     /// The run after each change, as server-sent events named `progress`, and `done` at its end.
-    private func events(_ context: AppContext) async throws -> Response {
+    private func events(_ request: Request, _ context: AppContext) async throws -> Response {
         let id = context.parameters.get("id") ?? ""
         guard let updates = try await runs.updates(of: id) else {
             throw APIError(.notFound, "unknown_run", "There is no run with that id")
         }
-        let body = ResponseBody { writer in
-            // One stream of updates and of beats, so that a proxy sees life while a long page is on its way.
-            let (lines, line) = AsyncStream<ByteBuffer>.makeStream(bufferingPolicy: .bufferingNewest(8))
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask {
-                    for try await run in updates.cancelOnGracefulShutdown() {
-                        var json = JSONWriter(capacity: 1024)
-                        run.write(to: &json)
-                        line.yield(ByteBuffer(bytes: Array("event: \(run.isFinished ? "done" : "progress")\ndata: ".utf8) + json.finish() + Array("\n\n".utf8)))
-                    }
-                    line.finish()
-                }
-                group.addTask {
-                    while !Task.isCancelled {
-                        try await Task.sleep(for: SyncRoutes.keepAliveEvery)
-                        line.yield(ByteBuffer(string: ": still here\n\n"))
-                    }
-                }
-                for await buffer in lines { try await writer.write(buffer) }
-                group.cancelAll()
-            }
-            try await writer.finish(nil)
+        return streams.response(to: request, updates) { run in
+            var json = JSONWriter(capacity: 1024)
+            run.write(to: &json)
+            return [ServerEvent(topic: "run", name: run.isFinished ? "done" : "progress", data: String(decoding: json.finish(), as: UTF8.self))]
         }
-        return Response(
-            status: .ok, headers: [.contentType: "text/event-stream", .cacheControl: "no-store", .xAccelBuffering: "no"], body: body)
     }
 }

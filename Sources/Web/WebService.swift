@@ -23,11 +23,12 @@ public struct WebSettings: Sendable {
     public var signatureVersions: Set<SignatureVersion>
     public var webhookURL: String?
     public var webhookBodyMax: Int
+    public var connections: ConnectionLimits
 
     public init(
         host: String = "127.0.0.1", port: Int, adminKey: String?, sessionSecret: String? = nil, trustsProxy: Bool = false,
         clientSecrets: [String] = [], signatureVersions: Set<SignatureVersion> = Set(SignatureVersion.allCases),
-        webhookURL: String? = nil, webhookBodyMax: Int = 16 << 20
+        webhookURL: String? = nil, webhookBodyMax: Int = 16 << 20, connections: ConnectionLimits = ConnectionLimits()
     ) {
         self.host = host
         self.port = port
@@ -38,6 +39,7 @@ public struct WebSettings: Sendable {
         self.signatureVersions = signatureVersions
         self.webhookURL = webhookURL
         self.webhookBodyMax = webhookBodyMax
+        self.connections = connections
     }
 }
 
@@ -57,47 +59,79 @@ public struct WebService: Service, CustomStringConvertible, CustomReflectable {
     private let responder: RouterResponder<AppContext>
     /// Method and path of everything that is answered, for whoever compares it with the description.
     let routes: [(method: HTTPRequest.Method, path: String)]
+    private let rejections: RejectionLog
     private let onRunning: @Sendable (Int) async -> Void
+    private let tally: MirrorTally
+    private let feed: StatusFeed
+    private let changes: ChangeFeed
+    private let watch: MirrorWatch
+    private let connections: Connections
 
     /// - Parameter onRunning: told the port once connections are taken.
     public init(
         settings: WebSettings, store: Store, runs: Runs, pool: Pool, inboxWriter: InboxWriter, account: AccountIdentity,
-        hubspot: HubSpotClient, catalog: PropertyCatalog, metrics: PrometheusMetrics, logger: Logger, onRunning: @escaping @Sendable (Int) async -> Void = { _ in }
+        hubspot: HubSpotClient, catalog: PropertyCatalog, definitions: Definitions, verification: Verification, metrics: PrometheusMetrics, logger: Logger, onRunning: @escaping @Sendable (Int) async -> Void = { _ in }
     ) throws {
         self.settings = settings
         self.logger = logger
         self.onRunning = onRunning
+        var limits = settings.connections
+        limits.bodyMax = settings.webhookBodyMax
+        connections = Connections(limits: limits, logger: logger)
         let authentication = Authentication(
             adminKey: settings.adminKey, sessions: try Sessions(secret: settings.sessionSecret), trustsProxy: settings.trustsProxy)
         let router = Router(context: AppContext.self, options: .autoGenerateHeadEndpoints)
-        router.add(middleware: ErrorAnswers())
+        let templates = try Templates()
+        router.add(middleware: ErrorAnswers(templates: templates))
         HealthRoutes(store: store).add(to: router)
-        MetricsRoute(metrics: metrics, hubspot: hubspot, pool: pool).add(to: router)
+        MetricsRoute(metrics: metrics, hubspot: hubspot, pool: pool, verification: verification).add(to: router)
         OpenAPI.addRoute(to: router)
         let webhooks = WebhookCounters()
+        rejections = try RejectionLog(
+            secrets: settings.clientSecrets, publicURL: settings.webhookURL, store: store.rejected, logger: logger)
         WebhookReceiver(
             verifier: settings.clientSecrets.isEmpty
                 ? nil : try SignatureVerifier(secrets: settings.clientSecrets, allowing: settings.signatureVersions),
-            publicURL: settings.webhookURL, trustsProxy: settings.trustsProxy, bodyMax: settings.webhookBodyMax, writer: inboxWriter,
+            rejections: rejections, publicURL: settings.webhookURL, trustsProxy: settings.trustsProxy, bodyMax: settings.webhookBodyMax, bodyTime: settings.connections.requestTime, writer: inboxWriter,
             pool: pool, account: account, counters: webhooks
         ).add(to: router)
         LoginRoutes(authentication: authentication).add(to: router)
-        try AdminPages(authentication: authentication, mirror: store.mirror, runs: runs).add(to: router)
-        let admin = router.group("/api/admin/hubspot").add(middleware: RequireLogin(authentication: authentication))
-        let sync = admin.group("sync")
-        StatusRoutes(mirror: store.mirror, runs: runs, hubspot: HubSpotHealth(hubspot: hubspot), pool: pool, webhooks: webhooks).add(to: sync)
-        SyncRoutes(runs: runs).add(to: sync)
-        WebhookLogRoutes(inbox: store.inbox, mirror: store.mirror, pool: pool).add(to: admin)
-        RecordRoutes(mirror: store.mirror, live: LiveRecords(hubspot: hubspot, catalog: catalog)).add(to: admin)
+        let login = RequireLogin(authentication: authentication)
+        let streams = EventStreams(authentication: authentication)
+        let actions = AdminActions(runs: runs, inbox: store.inbox, mirror: store.mirror, pool: pool)
+        tally = MirrorTally(mirror: store.mirror)
+        let status = StatusSource(
+            tally: tally, runs: runs, hubspot: HubSpotHealth(hubspot: hubspot), pool: pool, webhooks: webhooks,
+            definitions: definitions, verification: verification)
+        let overview = OverviewSource(status: status, inbox: store.inbox, mirror: store.mirror, templates: templates)
+        feed = StatusFeed(overview: overview, logger: logger)
+        AdminPages(
+            authentication: authentication, overview: overview, feed: feed, streams: streams, actions: actions, account: account,
+            templates: templates
+        ).add(to: router)
+        let admin = router.group("/api/admin/hubspot").add(middleware: login)
+        StatusRoutes(source: status, feed: feed, streams: streams).add(to: admin)
+        SyncRoutes(runs: runs, streams: streams).add(to: admin.group("sync"))
+        WebhookLogRoutes(actions: actions).add(to: admin)
+        let sources = ReadSources(mirror: store.mirror, hubspot: hubspot)
+        RecordRoutes(
+            sources: sources, shown: WhileUnchanged(store.watch), live: LiveRecords(hubspot: hubspot, catalog: catalog),
+            refresh: RecordRefresh(store: store, hubspot: hubspot, catalog: catalog)
+        ).add(to: admin)
+        watch = store.watch
+        changes = ChangeFeed(changes: store.changes, logger: logger)
+        ChangeRoutes(feed: changes, changes: store.changes, authentication: authentication).add(to: admin)
+        DefinitionRoutes(definitions: definitions, sources: sources).add(to: admin)
+        VerifyRoutes(verification: verification).add(to: admin)
         routes = router.routes.map { ($0.method, "\($0.path)") }
-        WebService.addRefusals(to: router, RequireLogin(authentication: authentication))
+        WebService.addRefusals(to: router, login)
         responder = router.buildResponder()
     }
 
     /// Paths answer methods that they do not have with 405 and their own ones to OPTIONS. Whatever is below /api/admin needs a login
     /// before it tells even that.
     private static func addRefusals(to router: Router<AppContext>, _ login: RequireLogin) {
-        let methods: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete, .options]
+        let methods: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete, .options, .trace, HTTPRequest.Method("QUERY")!]
         let open = router.group()
         let closed = router.group().add(middleware: login)
         let paths = Set(router.routes.map { "\($0.path)" })
@@ -125,8 +159,16 @@ public struct WebService: Service, CustomStringConvertible, CustomReflectable {
     }
 
     public func run() async throws {
+        let limits = settings.connections
         let application = Application(
-            responder: responder, configuration: ApplicationConfiguration(address: .hostname(settings.host, port: settings.port)),
+            responder: responder,
+            server: .http1(
+                configuration: .init(
+                    additionalChannelHandlers: [ConnectionWatch(connections)],
+                    httpDecoderConfiguration: .init(maxHeaderFieldSize: limits.headMax, maxHeaderListSize: limits.headMax))),
+            configuration: ApplicationConfiguration(
+                // A burst of connections is not to be dropped by the kernel, which cuts this to its own limit.
+                address: .hostname(settings.host, port: settings.port), backlog: 4096),
             onServerRunning: { [logger, onRunning] channel in
                 let port = channel.localAddress?.port ?? 0
                 logger.info("Listening", metadata: ["address": "\(channel.localAddress?.ipAddress ?? "?")", "port": "\(port)"])
@@ -134,7 +176,16 @@ public struct WebService: Service, CustomStringConvertible, CustomReflectable {
             },
             logger: logger)
         do {
-            try await application.run()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await feed.run() }
+                group.addTask { await tally.keepWarm() }
+                group.addTask { [rejections] in await rejections.run() }
+                group.addTask { await changes.run() }
+                group.addTask { [watch] in await watch.run() }
+                group.addTask { [connections] in await connections.watch() }
+                try await application.run()
+                group.cancelAll()
+            }
         } catch let error as IOError where [EADDRINUSE, EACCES, EADDRNOTAVAIL].contains(error.errnoCode) {
             throw BindError(
                 description: "port \(settings.port) on \(settings.host) cannot be listened on: stop what uses it, or set PORT or HOST")

@@ -32,7 +32,8 @@ struct AdminClient {
             let response = try await driver.send(
                 CurlRequest(
                     method: method, url: url + path, headers: [("Authorization", "Bearer \(apiKey)"), ("Accept", "application/json")],
-                    timeout: timeout))
+                    // Some answers come at the end of long work, and nothing before.
+                    timeout: timeout, stallTimeout: timeout))
             return (response.status, response.body)
         } catch {
             throw Failure("No service answers at \(url): start it with 'hubspot-sync serve', or name another with --url.")

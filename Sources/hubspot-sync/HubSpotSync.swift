@@ -6,8 +6,15 @@ struct HubSpotSync: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "hubspot-sync",
         abstract: "Keeps a live mirror of a HubSpot account's contacts, companies and deals in MongoDB.",
-        discussion: "Configuration comes from environment variables; each can also stand in a file given by --config.",
-        subcommands: [ServeCommand.self, SyncCommand.self, StatusCommand.self, DoctorCommand.self, SimulateCommand.self, WebhookCommand.self],
+        discussion: """
+            Configuration comes from environment variables; each can also stand in a file given by --config, and each secret in a file that \
+            NAME_FILE names.
+            """,
+        version: Build.version,
+        subcommands: [
+            ServeCommand.self, SyncCommand.self, StatusCommand.self, VerifyCommand.self, DoctorCommand.self, GenerateCommand.self,
+            SimulateCommand.self, WebhookCommand.self,
+        ],
         defaultSubcommand: ServeCommand.self)
 }
 

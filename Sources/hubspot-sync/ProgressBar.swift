@@ -10,6 +10,10 @@ struct ProgressBar {
     private let isTerminal = isatty(STDERR_FILENO) == 1
     private let printsLines: Bool
     private var lastPlain: ContinuousClock.Instant?
+    private var hasDrawn = false
+
+    /// Whether anybody sees it.
+    var isShown: Bool { isTerminal || printsLines }
 
     /// - Parameter printsLines: whether to print plain lines where there is no terminal; otherwise nothing is printed there.
     init(printsLines: Bool) { self.printsLines = printsLines }
@@ -27,6 +31,7 @@ struct ProgressBar {
         text += "\(processed.grouped)\(total.map { " of \($0.grouped)" } ?? "")  \(Int(perSecond).grouped)/s"
         if let remaining, remaining > .zero { text += "  \(remaining.short) left" }
         if isTerminal {
+            hasDrawn = true
             write("\r\u{1B}[K" + text)
         } else if printsLines, lastPlain.map({ .now - $0 >= ProgressBar.plainEvery }) ?? true || remaining == nil {
             lastPlain = .now
@@ -35,7 +40,7 @@ struct ProgressBar {
     }
 
     /// Leaves the bar and goes to a new line.
-    func end() { if isTerminal { write("\n") } }
+    func end() { if hasDrawn { write("\n") } }
 
     private func write(_ text: String) { FileHandleOutput.standardError.write(text) }
 }

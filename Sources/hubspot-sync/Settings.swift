@@ -4,6 +4,7 @@ import Logging
 import Model
 import Rules
 import Signature
+import Web
 
 /// The configuration of the service, read and checked. Names and defaults are those of the contract, section 2.
 struct Settings: Sendable {
@@ -19,20 +20,24 @@ struct Settings: Sendable {
     let instanceName: String
     let trustsProxy: Bool
     let webhookBodyMax: Int
+    let connections: ConnectionLimits
     /// nil: nobody can log in.
     let adminKey: String?
     let sessionSecret: String?
     let concurrency: Int
     /// nil: off.
     let incrementalInterval: Duration?
+    let reconcileInterval: Duration?
     let fullInterval: Duration?
+    /// nil: off.
+    let verifyInterval: Duration?
     let staleAfter: Duration
     let eventRetention: Duration
     let logLevel: Logger.Level
     let logFormat: LogFormat
 
     var intervals: [(scope: SyncScope, every: Duration)] {
-        [(SyncScope.incremental, incrementalInterval), (.all(), fullInterval)].compactMap { scope, every in every.map { (scope, $0) } }
+        [(SyncScope.incremental, incrementalInterval), (.reconcile, reconcileInterval), (.all(), fullInterval)].compactMap { scope, every in every.map { (scope, $0) } }
     }
 
     enum LogFormat: String { case text, json }
@@ -53,13 +58,16 @@ struct Settings: Sendable {
         instanceName = "\(ProcessInfo.processInfo.hostName):\(port)"
         trustsProxy = try source.flag("TRUST_PROXY") ?? false
         webhookBodyMax = try source.value("WEBHOOK_MAX_BODY", "a size such as 16MB") { ByteCount($0)?.bytes } ?? 16 << 20
+        connections = try ConnectionLimits(source)
         adminKey = try source.secret("ADMIN_API_KEY")
         sessionSecret = try source.secret("SESSION_SECRET")
         concurrency = try source.value("SYNC_CONCURRENCY", "a number from 1 to 256") {
             Int($0).flatMap { (1...256).contains($0) ? $0 : nil }
         } ?? 8
         incrementalInterval = try source.interval("INCREMENTAL_SYNC_INTERVAL", default: .seconds(300))
+        reconcileInterval = try source.interval("RECONCILE_INTERVAL", default: .seconds(6 * 3600))
         fullInterval = try source.interval("FULL_SYNC_INTERVAL", default: .seconds(86_400))
+        verifyInterval = try source.interval("VERIFY_INTERVAL", default: .seconds(86_400))
         staleAfter = try source.duration("STALE_AFTER", default: .seconds(86_400))
         eventRetention = try source.duration("EVENT_RETENTION", default: .seconds(30 * 86_400))
         logLevel = try source.value("LOG_LEVEL", "one of trace, debug, info, notice, warning, error, critical") {
@@ -93,6 +101,20 @@ extension HubSpotSettings {
             baseURL: baseURL ?? "https://api.hubapi.com", accessToken: token, version: version ?? .dated("2026-09"),
             rateLimit: rateLimit ?? RateLimit(calls: 100, interval: .seconds(10)),
             searchRateLimit: searchRateLimit ?? RateLimit(calls: 5, interval: .seconds(1)))
+    }
+}
+
+extension ConnectionLimits {
+    init(_ source: SettingsSource) throws {
+        self.init()
+        connectionsMax = try source.value("MAX_CONNECTIONS", "a number from 16 to 1000000") {
+            Int($0).flatMap { (16...1_000_000).contains($0) ? $0 : nil }
+        } ?? connectionsMax
+        idleTime = try source.duration("IDLE_TIMEOUT", default: idleTime)
+        requestTime = try source.duration("REQUEST_TIMEOUT", default: requestTime)
+        headMax = try source.value("REQUEST_MAX_HEAD", "a size from 4KB to 1MB") {
+            ByteCount($0).flatMap { (4 << 10...1 << 20).contains($0.bytes) ? $0.bytes : nil }
+        } ?? headMax
     }
 }
 

@@ -1,5 +1,6 @@
 import Configuration
 import FoundationEssentials
+import Rules
 import SystemPackage
 
 /// Where the variables come from: the environment first, then the file given by `--config`, in the same names.
@@ -70,20 +71,5 @@ struct SettingsSource: Sendable {
     func interval(_ name: String, default defaultValue: Duration) throws -> Duration? {
         let interval = try value(name, "a time such as 5m or 24h, or 0 for off") { Duration(text: $0) } ?? defaultValue
         return interval == .zero ? nil : interval
-    }
-}
-
-extension Duration {
-    /// `500ms`, `30s`, `5m`, `24h`, `30d`, `0`. Whole numbers, up to ten years.
-    init?(text: String) {
-        let units: [(String, Int64)] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)]
-        if text == "0" {
-            self = .zero
-            return
-        }
-        guard let (suffix, factor) = units.first(where: { text.hasSuffix($0.0) }), let count = Int64(text.dropLast(suffix.count)),
-            count >= 0, count <= 10 * 366 * 86_400_000 / factor
-        else { return nil }
-        self = .milliseconds(count * factor)
     }
 }

@@ -10,8 +10,13 @@ struct SimulateCommand: AsyncParsableCommand {
         commandName: "simulate",
         abstract: "Runs a local HubSpot with seeded data: its CRM API, its limits and faults, and signed webhooks.",
         discussion: """
-            For demos and tests; 'serve' never needs it. Point the service at it with HUBSPOT_API_BASE_URL. Its state is read and changed
+            For demos and tests; 'serve' never needs it. Point the service at it with HUBSPOT_API_BASE_URL. Its state is read and changed \
             under /_simulator.
+
+            Examples:
+              hubspot-sync simulate --contacts 100000 --latency-ms 150
+              hubspot-sync simulate --changes-per-second 20 --webhook-url http://127.0.0.1:3002/api/webhooks/hubspot
+              hubspot-sync simulate --faults 0.05 --rate-limit 100/10s
             """)
 
     @Option(help: "Where to listen.") var host = "127.0.0.1"

@@ -4,9 +4,18 @@ import Model
 
 struct SyncCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "sync", abstract: "Asks a running service for a sync and prints its result as JSON.")
+        commandName: "sync", abstract: "Asks a running service for a sync and prints its result as JSON.",
+        discussion: """
+            Shows a progress bar on a terminal; a pipe stays quiet unless --follow is given. Interrupting it leaves the sync running. Exit code 1 \
+            if the sync could not proceed.
 
-    @Argument(help: "What to sync: all, contacts, companies or deals.")
+            Examples:
+              hubspot-sync sync all
+              hubspot-sync sync deals --limit 1000
+              hubspot-sync sync incremental --follow 2>> sync.log
+            """)
+
+    @Argument(help: "What to sync: all, contacts, companies, deals or incremental.")
     var scope = "all"
 
     @Option(help: "The most records to read of each type.")
@@ -18,7 +27,7 @@ struct SyncCommand: AsyncParsableCommand {
     @OptionGroup var service: ServiceOptions
 
     func validate() throws {
-        guard SyncScope(name: scope) != nil else { throw ValidationError("'\(scope)' cannot be synced: use all, contacts, companies or deals.") }
+        guard SyncScope(name: scope) != nil else { throw ValidationError("'\(scope)' cannot be synced: use all, contacts, companies, deals or incremental.") }
         guard limit.map({ $0 > 0 }) ?? true else { throw ValidationError("--limit must be a whole number above 0.") }
     }
 
@@ -53,7 +62,7 @@ struct RunAnswer: Decodable {
 
     /// The `result` member of a run, as it stands.
     static func result(in body: [UInt8]) throws -> ArraySlice<UInt8> {
-        var json = try JSONReader(body)
+        var json = JSONReader(body)
         try json.enterObject()
         while let key = try json.nextKey() {
             let start = json.position

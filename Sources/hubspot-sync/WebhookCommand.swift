@@ -10,7 +10,14 @@ struct WebhookCommand: AsyncParsableCommand {
 
     struct Send: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "send", abstract: "Signs the events of a file with the client secret and posts them to a receiver.")
+            commandName: "send", abstract: "Signs the events of a file with the client secret and posts them to a receiver.",
+            discussion: """
+                The body goes out as it stands in the file, signed v1 and v3 as HubSpot signs it. Exit code 1 unless the receiver answers 200.
+
+                Examples:
+                  hubspot-sync webhook send fixtures/webhooks/batch-of-100.json
+                  hubspot-sync webhook send events.json --to http://127.0.0.1:3002/api/webhooks/hubspot --signed-url https://hooks.example.com/api/webhooks/hubspot
+                """)
 
         @Argument(help: "A file with the body: a JSON array of events, as in fixtures/webhooks.")
         var file: String

@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct JSONReaderTests {
     @Test func walksObjectsAndArrays() throws {
-        var json = try JSONReader(Array(#" { "a" : [1, -2.5e3, true, false, null, "x\né"], "b": {} , "c": [] } "#.utf8))
+        var json = JSONReader(Array(#" { "a" : [1, -2.5e3, true, false, null, "x\né"], "b": {} , "c": [] } "#.utf8))
         try json.enterObject()
         let a = try #require(try json.nextKey())
         #expect(json.matches(a, "a"))
@@ -37,20 +37,32 @@ import Testing
     ])
     func refusesWhatIsNotJSON(text: String) {
         #expect(throws: JSONError.self) {
-            var json = try JSONReader(Array(text.utf8))
+            var json = JSONReader(Array(text.utf8))
             try json.skip()
             try json.finish()
         }
     }
 
     @Test func refusesWhatIsNotUTF8() {
-        for bytes: [UInt8] in [[0x22, 0xFF, 0x22], [0x22, 0xC0, 0x80, 0x22], [0x22, 0xED, 0xA0, 0x80, 0x22], [0x22, 0xE2, 0x82]] {
-            #expect(throws: JSONError(.encoding, at: 0)) { _ = try JSONReader(bytes) }
+        let long = Array(repeating: UInt8(ascii: "x"), count: 9)
+        for bytes: [UInt8] in [[0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xE2, 0x82], long + [0xFF], [0xFF] + long, [0x5C, 0xFF], [0x5C, 0x6E, 0xFF]] {
+            let text = [0x22] + bytes + [0x22]
+            #expect(throws: JSONError.self) {
+                var json = JSONReader(text)
+                try json.skip()
+            }
+            #expect(throws: JSONError.self) {
+                var json = JSONReader([0x7B] + text + Array(#":"","long enough for whole words":"ok"}"#.utf8))
+                var scanner = MemberScanner(lookingFor: [])
+                _ = try scanner.read(&json)
+            }
         }
+        var json = JSONReader([0xEF, 0xBB, 0xBF, 0x31])
+        #expect(throws: JSONError(.syntax, at: 0)) { try json.skip() }
     }
 
     @Test func refusesEndlessNesting() throws {
-        var json = try JSONReader(Array(String(repeating: "[", count: 100_000).utf8))
+        var json = JSONReader(Array(String(repeating: "[", count: 100_000).utf8))
         #expect(throws: JSONError.self) { try json.skip() }
     }
 
@@ -60,14 +72,14 @@ import Testing
         (#""0123456\n""#, "0123456\n"), (#""01234567\\""#, "01234567\\"), (#""\u0000""#, "\0"),
     ])
     func resolvesEscapes(text: String, expected: String) throws {
-        var json = try JSONReader(Array(text.utf8))
+        var json = JSONReader(Array(text.utf8))
         let slice = try json.string()
         #expect(json.text(slice) == expected)
         try json.finish()
     }
 
     @Test func readsIntegersWrittenEitherWay() throws {
-        var json = try JSONReader(Array(#"[267448862446, "267448862446", 1.5, "x", null, 9223372036854775807, 9223372036854775808, -7]"#.utf8))
+        var json = JSONReader(Array(#"[267448862446, "267448862446", 1.5, "x", null, 9223372036854775807, 9223372036854775808, -7]"#.utf8))
         var values: [Int64?] = []
         try json.enterArray()
         while try json.nextElement() { values.append(try json.integerOrSkip()) }
@@ -91,7 +103,7 @@ import Testing
             }
             let ours: Bool
             do {
-                var json = try JSONReader(bytes)
+                var json = JSONReader(bytes)
                 try json.skip()
                 try json.finish()
                 ours = true

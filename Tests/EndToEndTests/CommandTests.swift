@@ -1,4 +1,6 @@
+import Bytes
 import Foundation
+import Model
 import Mongo
 import Simulator
 import TestSupport
@@ -64,6 +66,23 @@ extension EndToEnd {
             }
         }
 
+        @Test func verifyPrintsWhatDiffersAndItsExitCodeSaysWhether() async throws {
+            try await withSimulator { simulator in
+                try await Service.run(Service.environment(mongodb: try await uri(), hubspot: simulator.baseURL)) { service in
+                    _ = try await service.command(["sync"])
+                    let equal = try await service.command(["verify", "--sample", "all"])
+                    #expect(equal.status == 0 && equal.errors == "", "\(equal.errors)")
+                    #expect(Service.Reply(status: 0, body: Array(equal.output.utf8)).integer("checked") == 350)
+                    let id = "\(simulator.world.seededId(.deals, 4))"
+                    _ = try await ScratchDatabase.current.run { try $0.deleteMany(["_id": .string(id)], in: "deals") }
+                    let different = try await service.command(["verify", "--sample", "all", "--types", "deals"])
+                    #expect(different.status == 1 && different.output.contains("missingInMirror") && different.output.contains(id))
+                    let repaired = try await service.command(["verify", "--sample", "all", "--repair"])
+                    #expect(repaired.status == 0 && Service.Reply(status: 0, body: Array(repaired.output.utf8)).integer("repaired") == 1)
+                }
+            }
+        }
+
         @Test func aSyncThatCannotProceedFailsWithItsReason() async throws {
             try await withSimulator { simulator in
                 try await Service.run(Service.environment(mongodb: try await uri(), hubspot: simulator.baseURL)) { service in
@@ -75,76 +94,58 @@ extension EndToEnd {
             }
         }
 
-        @Test func doctorIsContentWithAGoodSetUp() async throws {
+        @Test func statusRedrawsInPlaceOnATerminal() async throws {
             try await withSimulator { simulator in
-                try await Service.run(Service.environment(mongodb: try await uri(), hubspot: simulator.baseURL)) { _ in
-                    let (status, output, errors) = try await doctor(try await uri(), simulator.baseURL)
-                    #expect(status == 0, "\(output)\(errors)")
-                    #expect(output.contains("All is well."))
-                    #expect(!output.contains("BAD"))
-                    for name in ["configuration", "hubspot token", "contacts", "companies", "deals", "mongodb", "replica set", "indexes"] {
-                        #expect(output.contains("ok  \(name)"), "\(output)")
-                    }
+                try await Service.run(Service.environment(mongodb: try await uri(), hubspot: simulator.baseURL)) { service in
+                    let terminal = try PseudoTerminal()
+                    let process = try ServiceProcess(
+                        ["status", "--watch"], environment: service.commandEnvironment, standardOutput: terminal.slave)
+                    func frames() -> [String] { terminal.textSoFar.components(separatedBy: "\u{1B}[J").filter { $0.contains("mongodb") } }
+                    try await eventually { frames().count >= 3 }
+                    _ = await process.terminate()
+                    let drawn = frames()
+                    // The first begins where the cursor is; the others go up by as many lines as the one before has, and wipe nothing else.
+                    let lines = drawn[0].count { $0 == "\n" || $0 == "\r\n" }
+                    #expect(lines >= 7 && !drawn[0].contains("A\r"))
+                    #expect(drawn[1].hasPrefix("\u{1B}[\(lines)A\r"), "\(drawn[1].debugDescription)")
+                    #expect(!terminal.textSoFar.contains("\u{1B}[2J"))
+                    _ = try await terminal.text()
                 }
             }
         }
 
-        @Test func doctorSaysWhatToMend() async throws {
-            try await withSimulator { simulator in
-                // No service has started here, so no index was made.
-                let fresh = try await doctor(try await uri(), simulator.baseURL)
-                #expect(fresh.status == 1)
-                #expect(fresh.output.contains("BAD indexes") && fresh.output.contains("hubspot-sync serve"), "\(fresh.output)")
-
-                simulator.missingScopes = ["crm.objects.deals.read"]
-                let scope = try await doctor(try await uri(), simulator.baseURL)
-                #expect(scope.status == 1)
-                #expect(scope.output.contains("BAD deals") && scope.output.contains("crm.objects.deals.read"), "\(scope.output)")
-                simulator.missingScopes = []
-
-                simulator.token = "another"
-                let token = try await doctor(try await uri(), simulator.baseURL)
-                #expect(token.status == 1)
-                #expect(token.output.contains("BAD hubspot token") && token.output.contains("HUBSPOT_ACCESS_TOKEN"), "\(token.output)")
-                simulator.token = Service.token
-
-                let none = try await doctor(
-                    "mongodb://root:\(Service.clientSecret)@127.0.0.1:1/none", "http://127.0.0.1:1", ["ADMIN_API_KEY": nil, "HUBSPOT_CLIENT_SECRET": nil])
-                #expect(none.status == 1)
-                for text in ["BAD admin key", "ADMIN_API_KEY", "BAD webhook secret", "HUBSPOT_CLIENT_SECRET", "BAD hubspot", "BAD mongodb"] {
-                    #expect(none.output.contains(text), "\(none.output)")
+        @Test func verifyDrawsAProgressBarOnATerminal() async throws {
+            try await withSimulator({
+                $0.contacts = 2_000
+                $0.latency = .milliseconds(100)
+            }) { simulator in
+                try await Service.run(Service.environment(mongodb: try await uri(), hubspot: simulator.baseURL)) { service in
+                    _ = try await service.command(["sync", "contacts"])
+                    let terminal = try PseudoTerminal()
+                    let process = try ServiceProcess(
+                        ["verify", "--sample", "all", "--types", "contacts"], environment: service.commandEnvironment,
+                        standardError: terminal.slave)
+                    #expect(await process.exit() == 0)
+                    let drawn = try await terminal.text()
+                    #expect(drawn.contains("█") && drawn.contains(" of 2,000"), "\(drawn)")
+                    #expect(Service.Reply(status: 0, body: Array(process.standardOutput.utf8)).integer("checked") == 2_000)
                 }
-                #expect(none.errors.contains("problems found"))
-
-                let missing = try await doctor(try await uri(), simulator.baseURL, ["HUBSPOT_ACCESS_TOKEN": nil])
-                #expect(missing.status == 1)
-                #expect((missing.output + missing.errors).contains("HUBSPOT_ACCESS_TOKEN"))
             }
-        }
-
-        private func doctor(
-            _ mongodb: String, _ hubspot: String, _ changes: [String: String?] = [:]
-        ) async throws -> (status: Int32, output: String, errors: String) {
-            let result = try await ServiceProcess.run(
-                ["doctor"], environment: Service.environment(mongodb: mongodb, hubspot: hubspot, changes))
-            for secret in [Service.token, Service.adminKey, Service.clientSecret] {
-                #expect(!(result.output + result.errors).contains(secret), "\(result.output)\(result.errors)")
-            }
-            return result
         }
 
         @Test(arguments: [
-            [], ["serve"], ["sync"], ["status"], ["doctor"], ["simulate"],
+            [], ["serve"], ["sync"], ["status"], ["verify"], ["doctor"], ["generate", "models"], ["simulate"], ["webhook", "send"],
         ]) func everyCommandExplainsItself(_ command: [String]) async throws {
             let (status, output, errors) = try await ServiceProcess.run(command + ["--help"])
             #expect(status == 0)
-            #expect(output.contains("USAGE: hubspot-sync \(command.joined())"))
+            #expect(output.contains("USAGE: hubspot-sync \(command.joined(separator: " "))"))
+            if !command.isEmpty { #expect(output.contains("Examples:\n  hubspot-sync \(command.joined(separator: " "))"), "\(output)") }
             #expect(errors == "")
         }
 
         @Test(arguments: [
             ["sync", "everything"], ["sync", "contacts", "--limit", "0"], ["sync", "contacts", "--limit=-5"], ["sync", "--limit", "ten"],
-            ["status", "--tsv"], ["serve", "now"], ["simulate", "--faults", "2"], ["simulate", "--rate-limit", "fast"], ["fly"],
+            ["status", "--tsv"], ["doctor", "--rejected", "--webhooks-hsmeta"], ["verify", "--sample", "none"], ["verify", "--sample", "0"], ["verify", "--types", "tickets"], ["serve", "now"], ["simulate", "--faults", "2"], ["simulate", "--rate-limit", "fast"], ["fly"],
         ]) func aWrongUseHasItsOwnExitCode(_ arguments: [String]) async throws {
             let (status, output, errors) = try await ServiceProcess.run(arguments, environment: ["ADMIN_API_KEY": Service.adminKey])
             #expect(status == 64)
@@ -152,7 +153,7 @@ extension EndToEnd {
             #expect(errors.contains("Error: "), "\(errors)")
         }
 
-        @Test(arguments: [["sync"], ["status"]]) func aCommandWithoutItsServiceSaysWhatToDo(_ command: [String]) async throws {
+        @Test(arguments: [["sync"], ["status"], ["verify"]]) func aCommandWithoutItsServiceSaysWhatToDo(_ command: [String]) async throws {
             let keyless = try await ServiceProcess.run(command, environment: ["PORT": "1"])
             #expect(keyless.status == 1)
             #expect(keyless.errors.contains("ADMIN_API_KEY"), "\(keyless.errors)")

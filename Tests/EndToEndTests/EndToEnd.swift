@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// The built binary from outside, one test after the other: they measure whole processes. `QUICK=1` makes the volumes smaller.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct EndToEnd {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct EndToEnd {
     static let isQuick = ProcessInfo.processInfo.environment["QUICK"] == "1"
 
     /// Prints figures, so that a test run shows them.

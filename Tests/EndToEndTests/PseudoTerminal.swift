@@ -32,6 +32,9 @@ final class PseudoTerminal: @unchecked Sendable {  // `lock` guards what the rea
         }.start()
     }
 
+    /// What was drawn so far.
+    var textSoFar: String { lock.withLock { String(decoding: bytes, as: UTF8.self) } }
+
     /// All that was drawn, once the program has ended.
     func text() async throws -> String {
         try slave.close()

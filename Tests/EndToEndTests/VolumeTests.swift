@@ -94,10 +94,10 @@ extension EndToEnd {
                     let retries = metrics.split(separator: "\n").filter { $0.hasPrefix("hubspot_sync_hubspot_retries_total{") }
                     let retried = retries.compactMap { $0.split(separator: " ").last.flatMap { Int($0) } }.reduce(0, +)
                     #expect(retried >= 5)
-                    // 429; 500 and 502; cut bodies. Resets of a kept connection are libcurl's to repeat.
-                    for cause in ["limited", "unavailable", "damaged"] {
-                        #expect(retries.contains { $0.contains("cause=\"\(cause)\"") }, "\(retries)")
-                    }
+                    // 429; 500 and 502; cut bodies. Resets of a kept connection are libcurl's to repeat. Some three hundred calls may by
+                    // chance meet none of one kind.
+                    let causes = ["limited", "unavailable", "damaged"].filter { cause in retries.contains { $0.contains("cause=\"\(cause)\"") } }
+                    #expect(causes.count >= 2, "\(retries)")
                     EndToEnd.report("5 % faults: \(counts.reduce(0, +)) records in \(took.shown), \(retried) calls repeated")
                 }
             }

@@ -208,17 +208,22 @@ import Testing
             switch request.path {
             case "/crm/properties/2026-09/contacts": .json(#"{"results":[{"name":"email","type":"string","fieldType":"text","options":[],"modificationMetadata":{"archivable":true}},{"name":"x"}]}"#)
             case "/crm/pipelines/2026-09/deals": .json(#"{"results":[{"id":"default","label":"Sales","displayOrder":0,"archived":false,"stages":[{"id":"won","metadata":{"isClosed":"true","probability":"1.0"}}]}]}"#)
+            case "/crm/owners/2026-09" where request.query("after") == "9": .json(#"{"results":[{"id":"2","createdAt":"2024-01-17T19:55:04.281Z","archived":true}]}"#)
             case "/crm/owners/2026-09": .json(#"{"results":[{"id":"1","email":"a@b","type":"PERSON","userId":5,"archived":false}],"paging":{"next":{"after":"9"}}}"#)
             case "/account-info/2026-09/details": .json(#"{"portalId":62515,"timeZone":"US/Eastern","utcOffset":"-05:00","utcOffsetMilliseconds":-18000000}"#)
             default: .json("{}", status: 404)
             }
         }) { client, _ in
-            let answer4 = try await client.propertyDefinitions(of: .contacts, as: .full)
-            #expect(answer4.map(\.name) == ["email", "x"])
-            let answer5 = try await client.pipelines(of: .deals, as: .live)
-            #expect(answer5.first?.stages?.first?.metadata?["probability"] == "1.0")
-            let owners = try await client.owners(as: .live)
-            #expect(owners.owners.first?.userId == 5 && owners.after == "9")
+            let properties = try await client.definitions(.properties(.contacts), as: .full)
+            #expect(properties.map(\.id) == ["email", "x"])
+            #expect(BSONDocument(bytes: properties[0].fields)["modificationMetadata"]?.document?["archivable"] == true)
+            let pipelines = try await client.definitions(.pipelines(.deals), as: .live)
+            let stage = try #require(BSONDocument(bytes: pipelines[0].fields)["stages"]?.array?.first?.document)
+            #expect(stage["metadata"]?.document?["probability"] == "1.0" && stage["probability"] == 1.0 && stage["isClosed"] == true)
+            let owners = try await client.definitions(.owners, as: .live)
+            #expect(owners.map(\.id) == ["1", "2"] && owners.map(\.archived) == [false, true])
+            #expect(BSONDocument(bytes: owners[0].fields)["userId"] == 5)
+            #expect(owners[1].createdAt?.iso8601 == "2024-01-17T19:55:04.281Z")
             let answer6 = try await client.account(as: .live)
             #expect(answer6.portalId == 62_515)
         }
@@ -317,6 +322,112 @@ import Testing
         try await withClient({ _ in .json("{}", status: 477, headers: ["Retry-After: 7200"]) }) { client, server in
             let error = try await error { () async throws(HubSpotError) in try await client.account(as: .live) }
             #expect(error.kind == .migrating && (error.retryAfter ?? .zero) > .seconds(7_000) && server.requests.count == 1)
+        }
+    }
+
+    /// HubSpot's documentation and reports disagree about `Retry-After` on a 429; without it the interval of the limit counts.
+    @Test func a429WithoutRetryAfterPausesForOneInterval() async throws {
+        let count = Counter()
+        try await withClient({ _ in
+            count.next() == 0 ? .json(#"{"policyName":"TEN_SECONDLY_ROLLING"}"#, status: 429) : .json(#"{"portalId":1}"#)
+        }) { client, server in
+            _ = try await client.account(as: .live)
+            let waited = server.requests[1].arrivedAt - server.requests[0].arrivedAt
+            #expect(waited >= .seconds(1) && waited < .seconds(4), "the interval is a second here")
+            // A refused call has used the limit up like any other, as far as anybody knows.
+            #expect(await client.budget.remaining <= 999)
+        }
+    }
+
+    @Test func a429OfSearchPausesSearchAlone() async throws {
+        let count = Counter()
+        let results = Self.results([])
+        try await withClient({ request in
+            guard request.path.hasSuffix("/search") else { return .json(#"{"portalId":1}"#) }
+            return count.next() == 0 ? .json(#"{"policyName":"SECONDLY"}"#, status: 429) : .json(#"{"total":0,"# + results.dropFirst())
+        }) { client, server in
+            let search = Task { try await client.search(.deals, SearchQuery(), as: .full).records.count }
+            while server.requests.isEmpty { await Task.yield() }
+            _ = try await client.account(as: .full)
+            #expect(await client.budget.pausedFor == nil)
+            #expect(try await search.value == 0)
+            let searches = server.requests.filter { $0.path.hasSuffix("/search") }
+            #expect(searches.count == 2 && searches[1].arrivedAt - searches[0].arrivedAt >= .seconds(1))
+            let account = try #require(server.requests.first { !$0.path.hasSuffix("/search") })
+            #expect(account.arrivedAt < searches[1].arrivedAt)
+        }
+    }
+
+    /// The day ends at midnight of the account's time zone; while that is unknown, a call a quarter of an hour looks whether it has.
+    @Test func aUsedUpDayEndsAtTheAccountsMidnight() async throws {
+        try await withClient({ _ in .json(#"{"policyName":"DAILY"}"#, status: 429) }) { client, _ in
+            let error = try await error { () async throws(HubSpotError) in try await client.account(as: .live) }
+            #expect(error.retryAfter.map { $0 > .seconds(890) && $0 <= .seconds(900) } == true)
+        }
+        let count = Counter()
+        try await withClient({ _ in
+            // The offset puts the account's clock at some minutes before its midnight.
+            let now = Int64(Date().timeIntervalSince1970 * 1000)
+            let offset = 86_400_000 - now % 86_400_000 - 100_000
+            return count.next() == 0
+                ? .json(#"{"portalId":1,"utcOffsetMilliseconds":\#(offset)}"#) : .json(#"{"policyName":"DAILY"}"#, status: 429)
+        }) { client, _ in
+            _ = try await client.account(as: .live)
+            let error = try await error { () async throws(HubSpotError) in try await client.account(as: .live) }
+            #expect(error.retryAfter.map { $0 > .seconds(90) && $0 <= .seconds(100) } == true, "\(error)")
+        }
+    }
+
+    /// Calls that others of the account have made count too; a search's answer has no headers, but it uses the day up as well.
+    @Test func bulkCallsStopBeforeTheDayIsUsedUp() async throws {
+        let remaining = Counter()
+        try await withClient({ _ in
+            let left = [600, 190, 90, 40][min(remaining.next(), 3)]
+            return .json(#"{"portalId":1}"#, headers: ["X-HubSpot-RateLimit-Daily: 1000", "X-HubSpot-RateLimit-Daily-Remaining: \(left)"])
+        }) { client, server in
+            for (held, refused) in [([], nil), ([.healing], .healing), ([.full, .healing], .full), ([.incremental, .full, .healing], .incremental)]
+                as [([CallClass], CallClass?)]
+            {
+                _ = try await client.account(as: .live)
+                #expect(await client.budget.held == held)
+                guard let refused else { continue }
+                let count = server.requests.count
+                let error = try await error { () async throws(HubSpotError) in try await client.account(as: refused) }
+                #expect(error.kind == .limited && error.status == nil && (error.retryAfter ?? .zero) > .seconds(800))
+                let search = try await self.error { () async throws(HubSpotError) in try await client.search(.deals, SearchQuery(), as: refused) }
+                #expect(search.kind == .limited && server.requests.count == count)
+            }
+            _ = try await client.account(as: .webhook)
+        }
+    }
+
+    /// Those who wait when the quota falls are told at once.
+    @Test func waitingBulkCallsAreRefusedWhenTheDayRunsLow() async throws {
+        let limiter = Limiter(
+            general: RateLimit(calls: 1, interval: .seconds(60)), search: RateLimit(calls: 1, interval: .seconds(60)), pauseWaitMax: .seconds(5))
+        let held = try await limiter.acquire(.general, .live)
+        let waiting = Task { () -> HubSpotError? in
+            do throws(HubSpotError) {
+                _ = try await limiter.acquire(.general, .full)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        while await limiter.snapshot.waiting[.full] != 1 { await Task.yield() }
+        let headers = CurlHeaders([("X-HubSpot-RateLimit-Daily", "1000"), ("X-HubSpot-RateLimit-Daily-Remaining", "20")])
+        await limiter.finish(held, headers: LimitHeaders(headers))
+        #expect(await waiting.value?.kind == .limited)
+    }
+
+    /// OAuth tokens hear of no day, and what is said about seconds is out of use.
+    @Test func absentAndOldHeadersChangeNothing() async throws {
+        let headers = ["X-HubSpot-RateLimit-Secondly: 19", "X-HubSpot-RateLimit-Secondly-Remaining: 0"]
+        try await withClient({ _ in .json(#"{"portalId":1}"#, headers: headers) }) { client, _ in
+            _ = try await client.account(as: .live)
+            let budget = await client.budget
+            #expect(budget.limit == RateLimit("1000/1s") && budget.remaining >= 999)
+            #expect(budget.dailyLimit == nil && budget.dailyRemaining == nil && budget.held.isEmpty)
         }
     }
 

@@ -6,8 +6,10 @@ import Testing
 
 @Suite struct RecordReaderTests {
     private func read(_ json: [UInt8], as type: RecordType = .contacts) throws -> Result<Record, RecordFailure> {
-        var reader = try JSONReader(json)
-        let result = try RecordReader(type).read(&reader)
+        var reader = JSONReader(json)
+        let records = RecordReader(type)
+        var scanner = records.scanner()
+        let result = try records.read(&reader, with: &scanner)
         try reader.finish()
         return result
     }

@@ -10,20 +10,20 @@ import Testing
         ("2026-11-20T10:30:00+02:30", 1_795_161_600_000), ("2026-11-20T03:00:00-05:00", 1_795_161_600_000),
     ] as [(String, Int64)])
     func readsEveryFormThatHubSpotSends(text: String, milliseconds: Int64) {
-        #expect(Timestamp(iso8601: text.utf8)?.milliseconds == milliseconds)
+        #expect(Timestamp(iso8601: text)?.milliseconds == milliseconds)
     }
 
     @Test(arguments: [
         "", "2026", "2026-13-01", "2026-02-29", "2026-11-20T", "2026-11-20T24:00:00Z", "2026-11-20T08:60:00Z", "2026-11-20T08:00:00.Z",
         "2026-11-20T08:00:00Zx", "20261120", "abc", "2026-11-20T08:00:00+2", "-026-11-20",
     ])
-    func refusesWhatIsNoInstant(text: String) { #expect(Timestamp(iso8601: text.utf8) == nil) }
+    func refusesWhatIsNoInstant(text: String) { #expect(Timestamp(iso8601: text) == nil) }
 
     @Test func readsPropertiesInBothForms() {
-        #expect(Timestamp(property: Array("1752559200000".utf8))?.milliseconds == 1_752_559_200_000)
-        #expect(Timestamp(property: Array("-1000".utf8))?.milliseconds == -1000)
-        #expect(Timestamp(property: Array("2025-07-15".utf8))?.milliseconds == 1_752_537_600_000)
-        for text in ["", "-", "99999999999999999", "12a", "1e9"] { #expect(Timestamp(property: Array(text.utf8)) == nil, "\(text)") }
+        #expect(Timestamp(property: "1752559200000")?.milliseconds == 1_752_559_200_000)
+        #expect(Timestamp(property: "-1000")?.milliseconds == -1000)
+        #expect(Timestamp(property: "2025-07-15")?.milliseconds == 1_752_537_600_000)
+        for text in ["", "-", "99999999999999999", "12a", "1e9"] { #expect(Timestamp(property: text) == nil, "\(text)") }
     }
 
     /// Foundation's calendar is the reference, from 1600 to 9999: before the reform of 1582 it is not ours, which has no other.
@@ -35,7 +35,20 @@ import Testing
             // Whole milliseconds in a Double can fall just below themselves: half a millisecond keeps the reference honest.
             let date = Date(timeIntervalSince1970: (Double(milliseconds) + 0.5) / 1000)
             #expect(timestamp.iso8601 == date.formatted(style))
-            #expect(Timestamp(iso8601: timestamp.iso8601.utf8) == timestamp)
+            #expect(Timestamp(iso8601: timestamp.iso8601) == timestamp)
         }
     }
+}
+
+@Suite struct HTTPDateTests {
+    @Test(arguments: [
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777_000), ("Thu, 01 Jan 1970 00:00:00 GMT", 0), ("Tue, 29 Feb 2000 23:59:59 GMT", 951_868_799_000),
+        ("Wed, 31 Dec 1969 23:59:59 GMT", -1000), ("Tue, 24 Nov 2026 12:00:00 GMT", 1_795_521_600_000),
+    ] as [(String, Int64)]) func isReadAndWritten(text: String, milliseconds: Int64) {
+        #expect(Timestamp(httpDate: text)?.milliseconds == milliseconds)
+        #expect(Timestamp(milliseconds: milliseconds).httpDate == text)
+    }
+
+    @Test(arguments: ["", "Sun, 06 Nov 1994 08:49:37", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 31 Feb 1994 08:49:37 GMT", "Sun, 06 Foo 1994 08:49:37 GMT", "Tue, 14 Nov 1994 06:12:30.1 GMT"])
+    func otherTextsAreRefused(text: String) { #expect(Timestamp(httpDate: text) == nil) }
 }

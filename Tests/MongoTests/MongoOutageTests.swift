@@ -43,6 +43,29 @@ import Testing
         await database.shutDown()
     }
 
+    /// What a failover makes of calls that are under way: to be waited out and repeated, never a record's own failure. On a server of its
+    /// own, which has one fail point of a kind.
+    @Test func whatAFailoverInterruptsIsUnreachable() async throws {
+        let server = try await MongoServer.start()
+        for code: Int32 in [6, 43, 91, 133, 134, 175, 189, 237, 10107, 11600, 11601, 11602, 13435, 13436] {
+            // Each on new connections: the driver takes the server's word that it is no primary. Without another try, to see the code.
+            let database = try MongoDatabase(MongoSettings(uri: server.uri("outage", options: "&retryReads=false"), threads: 1))
+            let error = await #expect(throws: MongoError.self) {
+                try await database.run { client in
+                    _ = try client.command(
+                        [
+                            "configureFailPoint": "failCommand", "mode": ["times": 1],
+                            "data": ["failCommands": ["find"], "errorCode": .int32(code)],
+                        ], on: "admin")
+                    _ = try client.findOne(MongoQuery(["_id": 1]), in: "rows")
+                }
+            }
+            #expect(error?.kind == .unreachable && error?.code == UInt32(code), "\(code): \(String(describing: error))")
+            await database.shutDown()
+        }
+        await server.kill()
+    }
+
     /// The driver looks for the primary at most every half second: asks until it has found it.
     private func returned(_ database: MongoDatabase) async throws -> Int {
         for _ in 0..<100 {

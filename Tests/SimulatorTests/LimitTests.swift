@@ -1,5 +1,6 @@
 import Foundation
 import Model
+import NIOConcurrencyHelpers
 import Testing
 
 @testable import Simulator
@@ -86,10 +87,12 @@ struct LimitTests {
                 $0.seed = seed
                 $0.faults = .mixed(0.5)
             }
-            return (0..<400).map { _ in
+            let statuses = (0..<400).map { _ in
                 let answer = account.get(Self.path)
                 return answer.manner == .whole ? answer.status : answer.manner == .cut ? -1 : -2
             }
+            #expect(account.api.state.withLockedValue { $0.log.faults } == statuses.count { $0 != 200 })
+            return statuses
         }
         let all = statuses(1)
         #expect(all == statuses(1))

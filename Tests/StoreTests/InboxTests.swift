@@ -198,6 +198,23 @@ import Testing
         }
     }
 
+    /// The largest delivery that is accepted: ten thousand events that say all that an event can.
+    @Test func theLargestDeliveryFitsIntoADocument() {
+        let text = String(repeating: "a", count: 258)
+        let events = (0..<10_000).map { number in
+            func id(_ kind: Int) -> String { String(Int64.max - Int64(kind * 10_000 + number)) }
+            var event = WebhookEvent(subscriptionType: text)
+            (event.type, event.verb, event.propertyName) = (.companies, .associationChange, text)
+            (event.objectId, event.primaryId, event.newId) = (id(0), id(1), id(2))
+            (event.from, event.to) = (RecordKey(.companies, id(3)), RecordKey(.companies, id(4)))
+            event.occurredAt = at(0)
+            (event.eventId, event.subscriptionId, event.portalId, event.attemptNumber) = (.max, .max, .max, .max)
+            return event
+        }
+        let delivery = Delivery(id: "a", receivedAt: at(0), signature: "v3", events: events)
+        #expect(delivery.document(owner: "one", leaseUntil: at(0), expireAt: at(0)).count < MongoClient.documentBytesMax)
+    }
+
     private func event(_ random: inout SeededRandom) -> WebhookEvent {
         func some<Value>(_ value: Value) -> Value? { Bool.random(using: &random) ? value : nil }
         func number() -> Int64 { Int64(truncatingIfNeeded: random.next()) }
@@ -244,13 +261,14 @@ import Testing
         try await inbox.append(
             (0..<3000).map { delivery(String(10_000 + $0), RecordKey(.contacts, "\($0 % 300)"), second: $0) }, owner: "one",
             leaseUntil: at(0))
-        try await inbox.finish((0..<2990).map { (String(10_000 + $0), []) }, at: at(1))
+        try await inbox.finish((0..<2989).map { (String(10_000 + $0), []) }, at: at(1))
+        try await inbox.finish([("12989", [RecordKey(.contacts, "289")])], at: at(1))
         _ = try await database.run { try $0.command(["profile": 2]) }
         _ = try await claim(inbox, "1", owner: "two", at: 1, limit: 5)
         try await inbox.renew(["12990", "12991"], owner: "two", leaseUntil: at(30))
         try await inbox.release(owner: "two")
         for change in [
-            { $0.hubspotId = "7" }, { $0.limit = 10 },
+            { $0.hubspotId = "7" }, { $0.limit = 10 }, { $0.state = .pending }, { $0.state = .failed }, { $0.type = .deals },
             {
                 $0.before = "10100"; $0.limit = 10
             }, { $0.id = "10005" },
@@ -263,6 +281,7 @@ import Testing
             _ = try await inbox.deliveries(query)
             if query.id != nil || query.since != nil { _ = try await inbox.replay(query) }
         }
+        #expect(try await inbox.replayFailed() == 1)
         _ = try await database.run { try $0.command(["profile": 0]) }
         let name = database.name
         let calls = try await database.run { client in
@@ -279,7 +298,7 @@ import Testing
             }
             return calls
         }
-        #expect(calls.count >= 12, "\(calls.map(\.plan))")
+        #expect(calls.count >= 16, "\(calls.map(\.plan))")
         for call in calls {
             #expect(!call.plan.contains("COLLSCAN") && !call.plan.isEmpty, "\(call)")
             #expect(call.examined <= call.answered + 15, "\(call.plan) \(call.examined) for \(call.answered)")

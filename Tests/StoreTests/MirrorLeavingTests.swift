@@ -258,17 +258,39 @@ import Testing
 
     @Test func associationsAreSetByTypeAndLeaveTheRestAlone() async throws {
         let store = try await Store.scratch()
-        try await store.writer.write([.sample(id: "1"), .sample(id: "2")], of: .contacts, at: instant(1))
-        try await store.writer.setAssociations(["1": ["7", "8"], "unknown": ["9"]], of: .contacts, to: .companies)
-        try await store.writer.setAssociations(["1": ["5"], "2": ["6"]], of: .contacts, to: .deals)
+        let writer = store.writer
+        try await writer.write([.sample(id: "1"), .sample(id: "2")], of: .contacts, at: instant(1))
+        try await writer.setAssociations(["1": ["7", "8"], "unknown": ["9"]], of: .contacts, to: .companies, readAt: instant(1))
+        try await writer.setAssociations(["1": ["5"], "2": ["6"]], of: .contacts, to: .deals, readAt: instant(1))
         #expect(try await value("associations", "1", store) == ["companies": ["7", "8"], "contacts": [], "deals": ["5"]])
         #expect(try await value("associations", "2", store) == ["companies": [], "contacts": [], "deals": ["6"]])
         #expect(try await store.mirror.record(.contacts, "unknown") == nil)
-        try await store.writer.setAssociations(["1": []], of: .contacts, to: .companies)
-        try await store.writer.setAssociations([:], of: .contacts, to: .deals)
+        try await writer.setAssociations(["1": []], of: .contacts, to: .companies, readAt: instant(1))
+        try await writer.setAssociations([:], of: .contacts, to: .deals, readAt: instant(1))
         // A record that is written again keeps them.
-        try await store.writer.write([.sample(id: "1", updatedAt: 2_000)], of: .contacts, at: instant(2))
+        try await writer.write([.sample(id: "1", updatedAt: 2_000)], of: .contacts, at: instant(2))
         #expect(try await value("associations", "1", store) == ["companies": [], "contacts": [], "deals": ["5"]])
         #expect(try await value("lastSyncedAt", "1", store) == .date(2))
+    }
+
+    /// They have no date of HubSpot's: what was read later is newer, for each type by itself.
+    @Test(arguments: [false, true]) func associationsThatWereReadEarlierDoNotReplaceLaterOnes(isEqual: Bool) async throws {
+        let store = try await Store.scratch()
+        let writer = store.writer
+        try await writer.write([.sample(id: "1")], of: .contacts, at: instant(1))
+        if isEqual { try await writer.setAssociations(["1": ["7"]], of: .contacts, to: .companies, readAt: instant(2)) }
+        try await writer.setAssociations(["1": ["7"]], of: .contacts, to: .companies, readAt: instant(9))
+        try await writer.setAssociations(["1": ["8"]], of: .contacts, to: .companies, readAt: instant(5))
+        try await writer.setAssociations(["1": ["6"]], of: .contacts, to: .deals, readAt: instant(4))
+        var page = Record.sample(id: "1", updatedAt: 3_000)
+        page.associations = [.companies: ["8"], .deals: [], .contacts: ["2"]]
+        try await writer.write([page], of: .contacts, at: instant(6))
+        #expect(try await value("associations", "1", store) == ["companies": ["7"], "contacts": ["2"], "deals": []])
+        // Equal in everything else: only the associations are new.
+        page.associations = [.companies: ["8"]]
+        let outcome = try await writer.write([page], of: .contacts, at: instant(10))
+        #expect(outcome.updated == 1 && outcome.unchanged == 0)
+        #expect(try await value("associations", "1", store) == ["companies": ["8"], "contacts": ["2"], "deals": []])
+        #expect(try await writer.write([page], of: .contacts, at: instant(11)).unchanged == 1)
     }
 }

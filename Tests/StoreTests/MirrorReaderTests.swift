@@ -195,6 +195,27 @@ import Testing
         #expect(total.documents == 0)
     }
 
+    /// What the admin page asks for costs what it shows: a beginning that all records share, and failures among many.
+    @Test func aPageOfSearchOrFailuresReadsWhatItShows() async throws {
+        let store = try await Store.scratch()
+        try await store.writer.write(
+            (0..<2_000).map { .sample(id: "\($0)", fields: ["email": .text("user\($0)@example.org"), "lastName": .text("Name\($0)")]) },
+            of: .contacts, at: instant(1))
+        for id in ["5", "9", "700"] { try await store.writer.recordFailure(.contacts, id, message: "no \(id)") }
+        for query in [MirrorReader.prefixQuery("email", "U", limit: 20), MirrorReader.failuresQuery(limit: 20)] {
+            let explained = try await explain(query)
+            #expect((3...20).contains(explained.documents) && explained.keys <= 21, "\(explained)")
+            #expect(!explained.stages.contains("COLLSCAN") && !explained.stages.contains("SORT"), "\(explained)")
+        }
+        #expect(try await store.mirror.search(.contacts, beginningWith: "u", limit: 20).count == 20)
+        let found = try await store.mirror.search(.contacts, beginningWith: "NAME77", limit: 20).map { $0["_id"]?.string ?? "" }
+        #expect(Set(found) == Set(["77"] + (770...779).map(String.init)))
+        #expect(try await store.mirror.search(.contacts, beginningWith: "700", limit: 20).map { $0["_id"]?.string } == ["700"])
+        #expect(try await store.mirror.search(.contacts, beginningWith: "", limit: 20).isEmpty)
+        let failures = try await store.mirror.failures(.contacts, limit: 2)
+        #expect(failures.count == 2 && failures.allSatisfy { $0["syncError"]?.string?.hasPrefix("no ") == true })
+    }
+
     private struct Plan { var documents: Int64 = 0, keys: Int64 = 0, stages: Set<String> = [], indexes: Set<String> = [] }
 
     private func explain(_ query: MongoQuery, counting: Bool = false) async throws -> Plan {

@@ -12,14 +12,21 @@ import Testing
     @Test func aRunIsReplacedAndLoadedWhole() async throws {
         let store = try await Store.scratch()
         var run = Run(id: "a", scope: .all(limit: 7), startedAt: start)
-        try await store.runs.save(run)
+        #expect(try await store.runs.begin(run, owner: "x") == nil)
+        run.byType[.contacts]?.walk.take(.split(through: 50, first: 52))
+        run.byType[.contacts]?.walk.take(.split(through: 90, first: 99))
+        run.byType[.contacts]?.walk.take(.page(above: 50, after: "60"))
+        run.byType[.contacts]?.walk.take(.page(above: 0, after: nil))
+        run.byType[.companies]?.isDone = true
+        #expect(try await store.runs.save(run, owner: "x") == .saved)
+        #expect(try await store.runs.load("a") == run)
         run.state = .failed
         run.failureCode = .hubspotMissingScopes
         run.finishedAt = start + .seconds(5)
         run.byType[.deals]?.synced = 3
         run.byType[.deals]?.total = 10
         run.note("deals 5: broken")
-        try await store.runs.save(run)
+        #expect(try await store.runs.save(run, owner: "x") == .saved)
         #expect(try await store.runs.load("a") == run)
         #expect(try await store.runs.load("b") == nil)
     }
@@ -31,32 +38,78 @@ import Testing
         var ended = progress
         ended.state = .succeeded
         ended.finishedAt = start + .seconds(5)
-        try await store.runs.save(progress)
-        try await store.runs.save(ended)
-        try await store.runs.save(progress)
+        _ = try await store.runs.begin(progress, owner: "x")
+        #expect(try await store.runs.save(ended, owner: "x") == .saved)
+        #expect(try await store.runs.save(progress, owner: "x") == .lost)
         #expect(try await store.runs.load("a") == ended)
+        // The answer was lost, and the end is noted once more.
+        #expect(try await store.runs.save(ended, owner: "x") == .saved)
     }
 
     @Test func theLatestComeFirst() async throws {
         let store = try await Store.scratch()
-        for number in [3, 1, 4, 2] {
-            try await store.runs.save(Run(id: "run\(number)", scope: .one(.deals), startedAt: start + .milliseconds(number)))
+        for (number, type) in zip([3, 1, 2], RecordType.allCases) {
+            _ = try await store.runs.begin(Run(id: "run\(number)", scope: .one(type), startedAt: start + .milliseconds(number)), owner: "x")
         }
-        #expect(try await store.runs.latest(limit: 3).map(\.id) == ["run4", "run3", "run2"])
+        #expect(try await store.runs.latest(limit: 2).map(\.id) == ["run3", "run2"])
     }
 
-    @Test func aRunWhoseInstanceIsSilentIsFailedAndALivelyOneIsNot() async throws {
+    // MARK: Several instances
+
+    @Test func thereIsOneRunOfAKindHoweverManyBegin() async throws {
         let store = try await Store.scratch()
-        var lively = Run(id: "lively", scope: .all(), startedAt: start)
+        let others = try await withThrowingTaskGroup(of: Run?.self) { group in
+            for number in 0..<8 {
+                group.addTask { try await store.runs.begin(Run(id: "run\(number)", scope: .all(), startedAt: start), owner: "\(number)") }
+            }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(others.count { $0 == nil } == 1)
+        #expect(Set(others.compactMap { $0?.id }).count == 1)
+        #expect(try await store.runs.latest(limit: 10).count == 1)
+        // Another kind is free, and so is this one when its run has ended or is to end.
+        #expect(try await store.runs.begin(Run(id: "limited", scope: .all(limit: 5), startedAt: start), owner: "x") == nil)
+        try await store.runs.requestCancel(store.runs.latest(limit: 10).first { $0.id != "limited" }?.id ?? "")
+        #expect(try await store.runs.begin(Run(id: "next", scope: .all(), startedAt: start), owner: "x") == nil)
+    }
+
+    @Test func aRunWhoseInstanceIsSilentIsTakenOverAndALivelyOneIsNot() async throws {
+        let store = try await Store.scratch()
+        var lively = Run(id: "lively", scope: .one(.deals), startedAt: start)
         lively.heartbeatAt = start + .seconds(60)
-        try await store.runs.save(lively)
-        try await store.runs.save(Run(id: "dead", scope: .all(), startedAt: start))
-        try await store.runs.failInterrupted(silentSince: start + .seconds(30), at: start + .seconds(61))
-        #expect(try await store.runs.load("lively")?.state == .running)
-        let dead = try await store.runs.load("dead")
-        #expect(dead?.state == .failed)
-        #expect(dead?.failureCode == .interrupted)
-        #expect(dead?.finishedAt == start + .seconds(61))
+        _ = try await store.runs.begin(lively, owner: "a")
+        var dead = Run(id: "dead", scope: .all(), startedAt: start)
+        _ = try await store.runs.begin(dead, owner: "b")
+        let now = start + .seconds(61)
+        #expect(try await store.runs.takeOver(owner: "c", but: ["dead"], silentSince: start + .seconds(30), at: now) == nil)
+        let taken = try await store.runs.takeOver(owner: "c", but: [], silentSince: start + .seconds(30), at: now)
+        #expect(taken?.id == "dead" && taken?.resumptions == 1 && taken?.heartbeatAt == now)
+        #expect(try await store.runs.takeOver(owner: "d", but: [], silentSince: start + .seconds(30), at: now) == nil)
+        // Whoever was only slow learns of it, and cannot end what is no longer its own.
+        #expect(try await store.runs.save(dead, owner: "b") == .lost)
+        dead.state = .failed
+        #expect(try await store.runs.save(dead, owner: "b") == .lost)
+        #expect(try await store.runs.load("dead")?.state == .running)
+    }
+
+    @Test func aRunThatIsGivenBackIsTakenUpAtOnce() async throws {
+        let store = try await Store.scratch()
+        var run = Run(id: "a", scope: .all(), startedAt: .now)
+        run.heartbeatAt = .now
+        _ = try await store.runs.begin(run, owner: "a")
+        run.byType[.deals]?.synced = 7
+        try await store.runs.release(run, owner: "a")
+        let taken = try await store.runs.takeOver(owner: "b", but: [], silentSince: .now - .seconds(10), at: .now)
+        #expect(taken?.byType[.deals]?.synced == 7)
+    }
+
+    @Test func whoeverCarriesARunOutLearnsThatItIsToStop() async throws {
+        let store = try await Store.scratch()
+        let run = Run(id: "a", scope: .all(), startedAt: start)
+        _ = try await store.runs.begin(run, owner: "a")
+        #expect(try await store.runs.save(run, owner: "a") == .saved)
+        try await store.runs.requestCancel("a")
+        #expect(try await store.runs.save(run, owner: "a") == .cancelRequested)
     }
 
     @Test func preparingTwiceIsHarmlessAndRunsExpire() async throws {

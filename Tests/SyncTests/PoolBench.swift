@@ -53,7 +53,7 @@ struct PoolBench: Sendable {
                 baseURL: simulator.baseURL, accessToken: settings.token, rateLimit: unlimited, searchRateLimit: unlimited,
                 attemptsMax: 3, backoff: Backoff(base: .milliseconds(2), cap: .milliseconds(10))), driver: driver, logger: logger)
         let catalog = PropertyCatalog(hubspot: hubspot)
-        let runs = Runs(store: store, hubspot: hubspot, catalog: catalog, logger: logger)
+        let runs = Runs(store: store, hubspot: hubspot, catalog: catalog, instance: "test", logger: logger)
         let pool = Pool(
             store: store, hubspot: hubspot, catalog: catalog, concurrency: 4, owner: "bench", backoff: backoff, logger: logger)
         let account = AccountIdentity(hubspot: hubspot, logger: logger)
@@ -61,6 +61,8 @@ struct PoolBench: Sendable {
         let web = try WebService(
             settings: WebSettings(port: 0, adminKey: "key", clientSecrets: [settings.clientSecret]), store: store, runs: runs, pool: pool,
             inboxWriter: InboxWriter(inbox: store.inbox, owner: "bench"), account: account, hubspot: hubspot, catalog: catalog,
+            definitions: Definitions(hubspot: hubspot, catalog: catalog, store: store, logger: logger),
+            verification: Verification(store: store, hubspot: hubspot, catalog: catalog, every: nil, logger: logger),
             metrics: PrometheusMetrics(version: "test"), logger: logger, onRunning: { port.yield($0) })
         let bench = PoolBench(
             simulator: simulator, database: database, store: store, hubspot: hubspot, catalog: catalog, runs: runs, pool: pool)

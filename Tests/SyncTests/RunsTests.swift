@@ -224,22 +224,53 @@ import Testing
 
     // MARK: Lives of instances
 
-    @Test func aRunOfADeadInstanceBecomesFailed() async throws {
-        try await Store(database: ScratchDatabase.current, logger: .init(label: "test")).runs.save(
-            Run(id: "dead", scope: .all(), startedAt: .now - .seconds(60)))
+    @Test func aRunOfADeadInstanceIsTakenOver() async throws {
+        _ = try await Store(database: ScratchDatabase.current, logger: .init(label: "test")).runs.begin(
+            Run(id: "dead", scope: .all(), startedAt: .now - .seconds(60)), owner: "dead")
         try await Workbench.use { bench in
-            try await eventually { try await bench.runs.run("dead")?.isFinished == true }
-            let run = try await bench.runs.run("dead")
-            #expect(run?.state == .failed && run?.failureCode == .interrupted)
+            // Asked for meanwhile, the same sync is that one.
+            #expect(try await bench.runs.start(.all()).id == "dead")
+            let run = try #require(try await bench.runs.finished("dead"))
+            #expect(run.state == .succeeded && run.resumptions == 1 && run.sum.synced == 350)
+            try await bench.expectMirrorEqualsAccount()
         }
     }
 
-    @Test func aStopEndsTheRunsAndSaysSo() async throws {
+    @Test func aStopLeavesTheRunToTheNextStart() async throws {
         var id = ""
-        try await Workbench.use(account: { $0.latency = .milliseconds(500) }) { bench in id = try await bench.runs.start(.all()).id }
+        try await Workbench.use(account: { $0.latency = .milliseconds(500) }) { bench in
+            id = try await bench.runs.start(.all()).id
+            // Who waits for it is told at once.
+            let waiter = Task { [id] in try await bench.runs.finished(id) }
+            await Task.yield()
+            waiter.cancel()
+            await #expect(throws: CancellationError.self) { try await waiter.value }
+        }
         let store = Store(database: ScratchDatabase.current, logger: .init(label: "test"))
-        let run = try await store.runs.load(id)
-        #expect(run?.state == .failed && run?.failureCode == .interrupted && run?.finishedAt != nil)
+        #expect(try await store.runs.load(id)?.state == .running)
+        try await Workbench.use { [id] bench in
+            let run = try #require(try await bench.runs.finished(id))
+            #expect(run.state == .succeeded && run.resumptions == 1)
+            try await bench.expectMirrorEqualsAccount()
+        }
+    }
+
+    @Test func anotherInstanceJoinsWatchesAndCancels() async throws {
+        try await Workbench.use(account: {
+            $0.contacts = 3000
+            $0.latency = .milliseconds(300)
+        }) { bench in
+            let other = Runs(
+                store: bench.store, hubspot: bench.hubspot, catalog: bench.catalog, instance: "other", logger: bench.logger)
+            let id = try await bench.runs.start(.one(.contacts)).id
+            #expect(try await other.start(.one(.contacts)).id == id)
+            #expect(await other.running == [])
+            for await run in try #require(try await other.updates(of: id)) where run.sum.processed > 0 { break }
+            #expect(try await other.cancel(id)?.id == id)
+            let run = try #require(try await other.finished(id))
+            #expect(run.state == .cancelled && run.sum.processed < 3000)
+            #expect(try await bench.runs.finished(id) == run)
+        }
     }
 
     @Test func runsAreKeptNewestFirst() async throws {

@@ -11,6 +11,8 @@ public struct MirrorComparison: Sendable {
     private static let pageSize = 500
     private static let differencesMax = 20
 
+    private let absentIsNull: Bool
+    private let withAssociations: Bool
     public private(set) var records = 0
     public private(set) var properties = 0
     /// The first of them, each naming record and field.
@@ -23,16 +25,36 @@ public struct MirrorComparison: Sendable {
         public let description: String
     }
 
-    /// - Parameter simulatorURL: of a simulator with control endpoints.
-    public init(_ types: [RecordType] = RecordType.allCases, simulatorURL: String, database: MongoDatabase) async throws {
+    /// - Parameters:
+    ///   - absentIsNull: a property that the mirror does not have stands for one without a value, as in HubSpot's answers (platform page,
+    ///     section 5.1). After a full sync none is absent.
+    ///   - withAssociations: false where no sync ran since a record was deleted: no event tells its partners of that.
+    ///   - simulatorURL: of a simulator with control endpoints.
+    public init(
+        _ types: [RecordType] = RecordType.allCases, absentIsNull: Bool = false, withAssociations: Bool = true, simulatorURL: String, database: MongoDatabase
+    ) async throws {
         let driver = CurlDriver()
+        let result: Result<Self, any Error>
         do {
-            for type in types { try await compare(type, simulatorURL, driver, database) }
+            result = .success(
+                try await Self(types, absentIsNull: absentIsNull, withAssociations: withAssociations, database: database) { path in
+                    try await MirrorComparison.get(simulatorURL + path, driver)
+                })
         } catch {
-            await driver.shutDown()
-            throw error
+            result = .failure(error)
         }
         await driver.shutDown()
+        self = try result.get()
+    }
+
+    /// - Parameter get: answers a call of the simulator's control endpoints.
+    public init(
+        _ types: [RecordType] = RecordType.allCases, absentIsNull: Bool = false, withAssociations: Bool = true, database: MongoDatabase,
+        from get: (_ path: String) async throws -> [UInt8]
+    ) async throws {
+        self.absentIsNull = absentIsNull
+        self.withAssociations = withAssociations
+        for type in types { try await compare(type, get, database) }
     }
 
     private mutating func differ(_ text: String) {
@@ -42,13 +64,12 @@ public struct MirrorComparison: Sendable {
 
     // MARK: A type
 
-    private mutating func compare(_ type: RecordType, _ url: String, _ driver: CurlDriver, _ database: MongoDatabase) async throws {
-        var typeComparison = RecordComparison(type)
+    private mutating func compare(_ type: RecordType, _ get: (String) async throws -> [UInt8], _ database: MongoDatabase) async throws {
+        var typeComparison = RecordComparison(type, absentIsNull: absentIsNull, withAssociations: withAssociations)
         var known: Set<String> = []
         var after: String? = "0"
         while let from = after {
-            let page = try await MirrorComparison.get(
-                "\(url)/_simulator/records/\(type.rawValue)?after=\(from)&limit=\(MirrorComparison.pageSize)", driver)
+            let page = try await get("/_simulator/records/\(type.rawValue)?after=\(from)&limit=\(MirrorComparison.pageSize)")
             let (truths, next) = try page.withUnsafeBufferPointer { try RecordComparison.index($0) }
             let ids = truths.map(\.id)
             let documents = try await database.run { client in
@@ -76,14 +97,14 @@ public struct MirrorComparison: Sendable {
             after = next
         }
         let stored = try await database.run { try $0.count(in: type.rawValue) }
-        if stored != known.count { try await nameExtras(type, known, url, driver, database) }
+        if stored != known.count { try await nameExtras(type, known, get, database) }
     }
 
     /// Documents without a record of their own are right only for ids that were merged away, and then archived.
     private mutating func nameExtras(
-        _ type: RecordType, _ known: Set<String>, _ url: String, _ driver: CurlDriver, _ database: MongoDatabase
+        _ type: RecordType, _ known: Set<String>, _ get: (String) async throws -> [UInt8], _ database: MongoDatabase
     ) async throws {
-        let gone = try await MirrorComparison.get("\(url)/_simulator/gone/\(type.rawValue)", driver)
+        let gone = try await get("/_simulator/gone/\(type.rawValue)")
         let merged = (try JSONSerialization.jsonObject(with: Data(gone)) as? [String: Any] ?? [:]).filter { $0.value is String }
         let extras = try await database.run { client in
             var extras: [(id: String, archived: Bool)] = []

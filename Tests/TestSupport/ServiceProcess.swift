@@ -44,8 +44,12 @@ public final class ServiceProcess: @unchecked Sendable {  // `lock` guards every
 
     /// Starts the binary with nothing of this process's environment but `PATH`, `HOME` and `TMPDIR`.
     ///
-    /// - Parameter standardError: where its errors go instead of `standardError`; the caller closes it.
-    public init(_ arguments: [String], environment: [String: String] = [:], standardError: FileHandle? = nil) throws {
+    /// - Parameters:
+    ///   - standardOutput: where its output goes instead of `standardOutput`; the caller closes it.
+    ///   - standardError: the same for its errors.
+    public init(
+        _ arguments: [String], environment: [String: String] = [:], standardOutput: FileHandle? = nil, standardError: FileHandle? = nil
+    ) throws {
         let own = ProcessInfo.processInfo.environment.filter { ["PATH", "HOME", "TMPDIR"].contains($0.key) }
         process.executableURL = URL(fileURLWithPath: "/bin/sh")
         process.arguments = ["-c", ServiceProcess.script, "sh", try ServiceProcess.binary()] + arguments
@@ -58,7 +62,7 @@ public final class ServiceProcess: @unchecked Sendable {  // `lock` guards every
             }
         }
         process.standardInput = leash
-        process.standardOutput = out
+        process.standardOutput = standardOutput.map { $0 as Any } ?? out
         process.standardError = standardError.map { $0 as Any } ?? error
         process.terminationHandler = { [self] in ended($0) }
         // The child inherits this thread's mask, in which a thread pool may have blocked the signals that the child waits for.
@@ -66,9 +70,9 @@ public final class ServiceProcess: @unchecked Sendable {  // `lock` guards every
         sigemptyset(&none)
         pthread_sigmask(SIG_SETMASK, &none, &before)
         defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-        streamsOpen = standardError == nil ? 2 : 1
+        streamsOpen = [standardOutput, standardError].count { $0 == nil }
         try process.run()
-        collect(out.fileHandleForReading, .output)
+        if standardOutput == nil { collect(out.fileHandleForReading, .output) }
         if standardError == nil { collect(error.fileHandleForReading, .error) }
     }
 
@@ -205,6 +209,11 @@ public final class ServiceProcess: @unchecked Sendable {  // `lock` guards every
         _ = await exit()
     }
 
+    /// What other users see of it: program and arguments, as `ps` shows them.
+    public var commandLine: [UInt8] {
+        get throws { Array(try Data(contentsOf: URL(fileURLWithPath: "/proc/\(process.processIdentifier)/cmdline"))) }
+    }
+
     private func signal(_ number: Int32) {
         lock.withLock {
             // A reaped process's id may be somebody else's.
@@ -212,7 +221,18 @@ public final class ServiceProcess: @unchecked Sendable {  // `lock` guards every
         }
     }
 
-    // MARK: Its memory
+    // MARK: Its cost
+
+    /// Time that it spent on processors, its own and the kernel's for it.
+    public var cpuSeconds: Double {
+        get throws {
+            let text = try String(contentsOfFile: "/proc/\(process.processIdentifier)/stat", encoding: .utf8)
+            // Behind the name, which stands in brackets and may hold anything.
+            let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
+            guard fields.count > 12, let user = Double(fields[12]), let system = Double(fields[13]) else { return .nan }
+            return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+        }
+    }
 
     /// Megabytes (10⁶ bytes) resident now and at most since the start.
     public var memory: (now: Double, peak: Double) {

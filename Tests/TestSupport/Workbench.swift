@@ -15,6 +15,9 @@ public struct Workbench: Sendable {
     public let driver: CurlDriver
     public let hubspot: HubSpotClient
     public let catalog: PropertyCatalog
+    public let definitions: Definitions
+    /// Waits for nothing: whatever differs is drift at once.
+    public let verification: Verification
     public let runs: Runs
     public let logger: Logger
 
@@ -45,11 +48,15 @@ public struct Workbench: Sendable {
         let hubspot = HubSpotClient(
             settings: HubSpotSettings(
                 baseURL: address ?? simulator.baseURL, accessToken: settings.token, rateLimit: unlimited, searchRateLimit: unlimited,
-                attemptsMax: 3, backoff: Backoff(base: .milliseconds(2), cap: .milliseconds(10))), driver: driver, logger: logger)
-        let catalog = PropertyCatalog(hubspot: hubspot)
-        let runs = Runs(store: store, hubspot: hubspot, catalog: catalog, logger: logger)
+                attemptsMax: 3, backoff: Backoff(base: .milliseconds(2), cap: .milliseconds(10)), outagePause: .milliseconds(20)), driver: driver, logger: logger)
+        let catalog = PropertyCatalog(hubspot: hubspot, store: store)
+        let definitions = Definitions(hubspot: hubspot, catalog: catalog, store: store, logger: logger)
+        let verification = Verification(
+            store: store, hubspot: hubspot, catalog: catalog, every: nil, settleTime: .zero, inFlightFor: .zero, logger: logger)
+        let runs = Runs(store: store, hubspot: hubspot, catalog: catalog, instance: "test", logger: logger)
         let bench = Workbench(
-            simulator: simulator, store: store, driver: driver, hubspot: hubspot, catalog: catalog, runs: runs, logger: logger)
+            simulator: simulator, store: store, driver: driver, hubspot: hubspot, catalog: catalog, definitions: definitions, verification: verification,
+            runs: runs, logger: logger)
         if database == nil { try await store.prepare() }
         let group = ServiceGroup(services: [runs] + (try services(bench)), logger: logger)
         let result = await withTaskGroup(of: Result<Void, any Error>.self) { tasks in

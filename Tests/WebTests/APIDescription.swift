@@ -99,7 +99,7 @@ struct APIDescription: @unchecked Sendable {  // JSON objects that nobody change
             let known = schema["properties"] as? [String: [String: Any]] ?? [:]
             for name in schema["required"] as? [String] ?? [] where object[name] == nil { found.append("\(place)/\(name) is missing") }
             for (name, member) in object {
-                if let schema = known[name] ?? schema["additionalProperties"] as? [String: Any] {
+                if let schema = known[name] ?? schema["additionalProperties"] as? [String: Any] ?? (schema["additionalProperties"] as? Bool == true ? [:] : nil) {
                     found += problems(of: member, schema, "\(place)/\(name)")
                 } else {
                     found.append("\(place)/\(name) is not described")

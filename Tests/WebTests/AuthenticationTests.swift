@@ -127,6 +127,33 @@ import Testing
         }
     }
 
+    /// Who guesses has to wait, whatever it sends next; who knows the key does not notice.
+    @Test func wrongKeysAreSlowedDown() async throws {
+        try await Site.use(settings: { $0.trustsProxy = true }) { site in
+            func attempt(_ key: String, from address: String, _ path: String = Self.admin) async throws -> Reply {
+                try await site.sendOpenly("GET", path, [("Authorization", "Bearer \(key)"), ("X-Forwarded-For", address)])
+            }
+            #expect(try await attempt(Site.key, from: "192.0.2.1").status == 200)
+            for _ in 0..<5 { #expect(try await attempt("guess", from: "2001:db8::1").isError(401, "unauthorized")) }
+            // The same network, on a page and with the key too.
+            for (key, path) in [("guess", Self.admin), (Site.key, Self.admin), (Site.key, "/admin")] {
+                let reply = try await attempt(key, from: "2001:db8::2", path)
+                #expect(reply.isError(429, "too_many_guesses"))
+                #expect(reply.headers["Retry-After"].flatMap(Int.init).map { $0 >= 1 } == true)
+            }
+            #expect(try await attempt(Site.key, from: "2001:db8:0:1::1").status == 200)
+            // A program that has the key is not shut out by those who share its address.
+            for _ in 0..<20 { #expect(try await attempt("guess", from: "192.0.2.1").status == 401) }
+            #expect(try await attempt(Site.key, from: "192.0.2.1").status == 200)
+            // Neither is a login, nor does what has no key count as a guess.
+            for _ in 0..<10 { #expect(try await site.sendOpenly("GET", Self.admin, [("X-Forwarded-For", "192.0.2.3")]).status == 401) }
+            #expect(try await attempt(Site.key, from: "192.0.2.3").status == 200)
+            let login = try await site.sendOpenly(
+                "POST", "/api/admin/login", [("X-Forwarded-For", "2001:db8::1")], body: #"{"password":"\#(Site.key)"}"#)
+            #expect(login.status == 200)
+        }
+    }
+
     @Test func withoutAKeyNobodyComesIn() async throws {
         try await Site.use(settings: { $0.adminKey = nil }) { (site: Site) async throws in
             for headers in [[], [("Authorization", "Bearer ")], [("Authorization", "Bearer x")]] {

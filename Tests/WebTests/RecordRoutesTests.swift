@@ -192,6 +192,8 @@ import Testing
             #expect(try await site.send("GET", "\(Self.base)/contacts?useSync=false").isError(502, "hubspot_unreachable"))
             site.bench.simulator.faults.down = false
             site.bench.simulator.token = "another"
+            // As soon as a look at HubSpot has found an answer, be it a refusal.
+            try await eventually { try await site.send("GET", "\(Self.base)/contacts?useSync=false").status == 502 }
             #expect(try await site.send("GET", "\(Self.base)/contacts?useSync=false").isError(502, "hubspot_unauthorized"))
             site.bench.simulator.token = site.bench.simulator.settings.token
             site.bench.simulator.missingScopes = ["crm.objects.contacts.read"]

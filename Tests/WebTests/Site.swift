@@ -38,7 +38,8 @@ struct Site {
             let web = try WebService(
                 settings: settings, store: bench.store, runs: bench.runs, pool: pool,
                 inboxWriter: InboxWriter(inbox: bench.store.inbox, owner: "test"),
-                account: AccountIdentity(hubspot: bench.hubspot, logger: bench.logger), hubspot: bench.hubspot, catalog: bench.catalog,
+                account: AccountIdentity(hubspot: bench.hubspot, logger: bench.logger), hubspot: bench.hubspot, catalog: bench.catalog, definitions: bench.definitions,
+                verification: bench.verification,
                 metrics: PrometheusMetrics(version: "1.2.3"), logger: bench.logger, onRunning: { port.yield($0) })
             routes = Set(web.routes.map { "\($0.method.rawValue) \($0.path)" })
             return [pool, web]

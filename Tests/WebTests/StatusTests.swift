@@ -57,6 +57,86 @@ import Testing
         }
     }
 
+    private func rateLimit(_ site: Site) async throws -> [String: Any] {
+        let hubspot = try await site.send("GET", Self.status).json["hubspot"] as? [String: Any]
+        return try #require(hubspot?["rateLimit"] as? [String: Any])
+    }
+
+    private func gauges(_ site: Site) async throws -> [String: Double] {
+        let lines = try await site.sendOpenly("GET", "/metrics").text.split(separator: "\n").filter { !$0.hasPrefix("#") }
+        return Dictionary(lines.compactMap { line in
+            let parts = line.split(separator: " ")
+            return parts.count == 2 ? Double(parts[1]).map { (String(parts[0]), $0) } : nil
+        }, uniquingKeysWith: { $1 })
+    }
+
+    @Test func theLimitsAreShown() async throws {
+        try await Site.use(account: { $0.rateLimit = .init(190, per: .seconds(10)) }) { site in
+            // The status asks HubSpot whether it is there: from then on the limits are known.
+            _ = try await rateLimit(site)
+            let shown = try await rateLimit(site)
+            #expect(shown["limit"] as? Int == 190 && shown["intervalMs"] as? Int == 10_000 && shown["allotted"] as? Int == 190)
+            #expect(shown["remaining"] as? Int == 189 && shown["pausedMs"] as? Int == 0 && shown["pauseReason"] is NSNull)
+            #expect(shown["instances"] is NSNull && (shown["dailyHeld"] as? [String])?.isEmpty == true)
+            #expect(shown["dailyLimit"] as? Int == 1_000_000 && shown["dailyRemaining"] as? Int == 999_999)
+            let gauges = try await gauges(site)
+            func gauge(_ name: String) -> Double? { gauges["hubspot_sync_hubspot_" + name] }
+            #expect(gauge("rate_limit") == 190 && gauge("rate_interval_seconds") == 10 && gauge("rate_allotted") == 190)
+            #expect(gauge("rate_remaining") == 189 && gauge("paused_seconds") == 0 && gauge("calls_in_flight") == 0)
+            #expect(gauge("daily_limit") == 1_000_000 && gauge("daily_remaining") == 999_999)
+            #expect(gauge("daily_held{class=\"full\"}") == 0 && gauge("calls_waiting{class=\"webhook\"}") == 0)
+        }
+    }
+
+    /// HubSpot answers 477 while it moves the account, for hours.
+    @Test func aPauseIsShown() async throws {
+        try await Site.use { site in
+            site.bench.simulator.faults.moving = 1
+            site.bench.simulator.faults.movingRetryAfterSeconds = 7200
+            let read = try await site.send("GET", "/api/admin/hubspot/contacts?useSync=false")
+            #expect(read.status == 502 && read.headers["Retry-After"] != nil)
+            let shown = try await rateLimit(site)
+            #expect(shown["pauseReason"] as? String == "migrating")
+            #expect((7_000_000...7_200_000).contains(shown["pausedMs"] as? Int ?? 0))
+            let paused = try await gauges(site)["hubspot_sync_hubspot_paused_seconds"] ?? 0
+            #expect((7000...7200).contains(paused))
+        }
+    }
+
+    /// With a tenth of the day left, people are served and syncs are not.
+    @Test func aDayThatRunsLowStopsSyncsBeforeReads() async throws {
+        try await Site.use(account: {
+            $0.rateLimit = .init(190, per: .seconds(10))
+            $0.dailyLimit = 1000
+        }) { site in
+            site.bench.simulator.setDailyUsed(929)
+            #expect(try await site.send("GET", "/api/admin/hubspot/contacts?useSync=false&limit=1").status == 200)
+            let shown = try await rateLimit(site)
+            #expect(shown["dailyHeld"] as? [String] == ["full", "healing"])
+            #expect((60...70).contains(shown["dailyRemaining"] as? Int ?? 0) && shown["dailyLimit"] as? Int == 1000)
+            let gauges = try await gauges(site)
+            let held = ["webhook", "live", "incremental", "full", "healing"].map { gauges["hubspot_sync_hubspot_daily_held{class=\"\($0)\"}"] }
+            #expect(held == [0, 0, 0, 1, 1])
+            let sync = try await site.send("POST", "/api/admin/hubspot/sync/contacts")
+            #expect(sync.isError(503, "hubspot_limited") || sync.json["success"] as? Bool == false, "\(sync.text)")
+            #expect(try await site.send("GET", "/api/admin/hubspot/contacts?useSync=false&limit=1").status == 200)
+        }
+    }
+
+    /// At its end HubSpot answers 429, and nobody calls before it begins anew.
+    @Test func aUsedUpDayIsShown() async throws {
+        try await Site.use(account: { $0.dailyLimit = 1000 }) { site in
+            site.bench.simulator.setDailyUsed(1000)
+            let read = try await site.send("GET", "/api/admin/hubspot/contacts?useSync=false&limit=1")
+            #expect(read.isError(503, "hubspot_limited") && read.headers["Retry-After"] != nil)
+            let calls = site.bench.simulator.callCount
+            let shown = try await rateLimit(site)
+            #expect(shown["pauseReason"] as? String == "daily" && shown["pausedMs"] as? Int ?? 0 > 0)
+            #expect(try await site.send("GET", "/api/admin/hubspot/contacts?limit=1").status == 200)
+            #expect(site.bench.simulator.callCount == calls)
+        }
+    }
+
     @Test func healthAndMetricsNeedNoLogin() async throws {
         try await Site.use { site in
             for path in ["/health/live", "/health/ready"] {

@@ -59,7 +59,7 @@ struct WebhookBench: Sendable {
         let store = Store(database: used, logger: logger)
         if database == nil { try await store.prepare() }
         let catalog = PropertyCatalog(hubspot: hubspot)
-        let runs = Runs(store: store, hubspot: hubspot, catalog: catalog, logger: logger)
+        let runs = Runs(store: store, hubspot: hubspot, catalog: catalog, instance: "test", logger: logger)
         let pool = Pool(store: store, hubspot: hubspot, catalog: catalog, concurrency: 4, owner: "bench", logger: logger)
         let identity = AccountIdentity(hubspot: hubspot, logger: logger)
         let metrics = PrometheusMetrics(version: "test")
@@ -68,7 +68,9 @@ struct WebhookBench: Sendable {
         let (ports, tellPort) = AsyncStream<Int>.makeStream()
         let web = try WebService(
             settings: settings, store: store, runs: runs, pool: pool, inboxWriter: InboxWriter(inbox: store.inbox, owner: "bench"),
-            account: identity, hubspot: hubspot, catalog: catalog, metrics: metrics, logger: logger,
+            account: identity, hubspot: hubspot, catalog: catalog,
+            definitions: Definitions(hubspot: hubspot, catalog: catalog, store: store, logger: logger),
+            verification: Verification(store: store, hubspot: hubspot, catalog: catalog, every: nil, logger: logger), metrics: metrics, logger: logger,
             onRunning: { tellPort.yield($0) })
         var configuration = ServiceGroupConfiguration(
             services: [.init(service: identity), .init(service: runs), .init(service: pool), .init(service: web)], logger: logger)

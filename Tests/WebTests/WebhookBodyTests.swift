@@ -189,6 +189,32 @@ import TestSupport
         #expect(throws: JSONError.self) { try WebhookBody.events(in: body) }
     }
 
+    // MARK: Size
+
+    /// A body may be 16 MB, an event three bytes and an id of a merge two.
+    @Test func eventsAndTheIdsOfMergesAreCountedTogether() throws {
+        func body(_ events: Int, merged: Int) -> [UInt8] {
+            let ids = String(repeating: "1,", count: merged).dropLast()
+            return Array(("[" + String(repeating: "{},", count: events) + "{\"mergedObjectIds\":[\(ids)]}]").utf8)
+        }
+        let most = WebhookBody.eventsMax
+        #expect(try WebhookBody.events(in: body(most - 4, merged: 3)).count == most - 3)
+        for (events, merged) in [(most - 4, 4), (most, 0), (0, most), (5_000_000, 0), (0, 8_000_000)] {
+            #expect(throws: WebhookBody.TooManyEvents.self, "\(events) events, \(merged) ids") {
+                try WebhookBody.events(in: body(events, merged: merged))
+            }
+        }
+    }
+
+    @Test func aLongTextIsKeptInPart() throws {
+        for (text, kept) in [(String(repeating: "a", count: 256), 256), (String(repeating: "é", count: 100_000), 256), ("a" + String(repeating: "é", count: 200), 258)] {
+            let event = try #require(
+                try WebhookBody.events(in: Array("[{\"subscriptionType\":\"\(text)\",\"propertyName\":\"\(text)\"}]".utf8)).first)
+            #expect(event.subscriptionType.utf8.count == kept)
+            #expect(event.propertyName == event.subscriptionType)
+        }
+    }
+
     // MARK: Mutations
 
     private static let tokens = [

@@ -53,6 +53,25 @@ final class WebhookConnection: @unchecked Sendable {  // one thread at a time us
         }
     }
 
+    /// Everything that came since the last call up to this text and a little beyond it; nil when the connection ends before.
+    func read(until text: String) throws -> String? {
+        while received.firstRange(of: Array(text.utf8)) == nil { guard try fill() else { return nil } }
+        defer { received = [] }
+        return String(decoding: received, as: UTF8.self)
+    }
+
+    /// The next line without its end; nil when the other side closed the connection instead.
+    func line() throws -> String? {
+        while true {
+            if let end = received.firstIndex(of: 0x0A) {
+                let line = String(decoding: received[..<end], as: UTF8.self)
+                received.removeFirst(end + 1)
+                return line.hasSuffix("\r") ? String(line.dropLast()) : line
+            }
+            guard try fill() else { return nil }
+        }
+    }
+
     private func fill() throws -> Bool {
         var chunk = [UInt8](repeating: 0, count: 16_384)
         let count = recv(socket, &chunk, chunk.count, 0)

@@ -281,6 +281,25 @@ import Testing
         }
     }
 
+    /// What is taken can be stored, however its events look; what has more of them is refused before it is kept anywhere.
+    @Test func aHundredTimesWhatHubSpotSendsIsTakenAndNoMore() async throws {
+        try await WebhookBench.use { bench in
+            let text = String(repeating: "\u{7F}", count: WebhookBody.textMax), number = Int64.max
+            let event = """
+                {"eventId":\(number),"subscriptionId":\(number),"attemptNumber":\(number),"occurredAt":1769081993375,"objectId":\(number),\
+                "subscriptionType":"\(text)","propertyName":"\(text)","primaryObjectId":\(number),"newObjectId":\(number)}
+                """
+            func body(_ events: Int) -> String { "[" + Array(repeating: event, count: events).joined(separator: ",") + "]" }
+            let taken = try await bench.deliver(body(WebhookBody.eventsMax))
+            #expect(taken.status == 200 && taken["events"] as? Int == WebhookBody.eventsMax, "\(taken.text)")
+            for refused in [body(WebhookBody.eventsMax + 1), "[" + String(repeating: "{},", count: 5_000_000) + "{}]"] {
+                let answer = try await bench.deliver(refused)
+                #expect(answer.status == 413 && answer.code == "too_many_events", "\(answer.text)")
+            }
+            #expect(try await count(bench) == 1)
+        }
+    }
+
     @Test func aBodyInChunksIsTaken() async throws {
         try await WebhookBench.use { bench in
             let body = Array(WebhookReceiverTests.body(1).utf8)

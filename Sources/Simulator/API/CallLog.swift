@@ -1,6 +1,8 @@
 /// Which calls came, and when: the judge of a client's limiter.
 struct CallLog: Sendable {
     private(set) var counts: [String: [Int: Int]] = [:]
+    /// Calls that met a fault.
+    private(set) var faults = 0
     /// Arrivals of calls that count towards the burst limit, in nanoseconds.
     private var limited: [Int64] = []
     private var searches: [Int64] = []
@@ -8,6 +10,8 @@ struct CallLog: Sendable {
     private static let arrivalsMax = 2_000_000
 
     mutating func note(_ label: String, _ status: Int) { counts[label, default: [:]][status, default: 0] += 1 }
+
+    mutating func noteFault() { faults += 1 }
 
     mutating func arrived(_ time: Int64, isSearch: Bool) {
         if isSearch { searches.append(time) } else { limited.append(time) }

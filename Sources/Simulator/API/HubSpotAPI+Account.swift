@@ -66,7 +66,7 @@ extension HubSpotAPI {
     /// Only deals have pipelines here.
     private func pipelines(of name: String) throws(APIError) -> [Pipeline] {
         guard let type = RecordType(pathName: name) else { throw .noSuchPath }
-        return type == .deals ? Pipeline.all : []
+        return type == .deals ? world.state.withLockedValue { $0.pipelines } : []
     }
 
     // MARK: Owners
@@ -76,7 +76,7 @@ extension HubSpotAPI {
         let after = try number("after", call, default: 0, in: 0...Int.max)
         let archived = try flag("archived", call)
         let email = call.query("email").last
-        let all = Owner.all.filter { $0.isArchived == archived && $0.id >= after && (email == nil || $0.email == email) }
+        let all = world.state.withLockedValue { $0.owners }.filter { $0.isArchived == archived && $0.id >= after && (email == nil || $0.email == email) }
         return .object { json in
             json.key("results")
             json.array { json in for owner in all.prefix(limit) { json.owner(owner) } }
@@ -88,7 +88,7 @@ extension HubSpotAPI {
     }
 
     func owner(_ id: String) throws(APIError) -> Answer {
-        guard let owner = Owner.all.first(where: { String($0.id) == id }) else { throw .noSuchRecord(id) }
+        guard let owner = world.state.withLockedValue({ $0.owners }).first(where: { String($0.id) == id }) else { throw .noSuchRecord(id) }
         var json = JSONWriter()
         json.owner(owner)
         return Answer(200, json: json.finish())

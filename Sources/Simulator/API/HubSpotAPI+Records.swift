@@ -11,20 +11,21 @@ extension HubSpotAPI {
         let archived = try flag("archived", call)
         var after: Int64 = 0
         if let text = call.query("after").last, !text.isEmpty {
-            guard let id = Int64(text), id >= 0 else {
+            guard let id = settings.listCursors.start(text) else {
                 throw .validation("after is not a cursor of this list: \(text)", in: "after")
             }
             after = id
         }
         let associated = try associatedTypes(call)
         let names = call.list("properties")
-        let (page, next) = world.state.withLockedValue { state -> ([UInt8], Int64?) in
+        let (page, next) = world.state.withLockedValue { state -> ([UInt8], String?) in
             let shelf = state.shelves[type]!
             var view = RecordView(names, history: history, shelf: shelf)
             view.associations = associated
             var bytes = Array(#"{"results":["#.utf8)
             bytes.reserveCapacity(limit * (400 + 48 * view.columns.count))
             var count = 0
+            var last: Int64 = 0
             var next: Int64?
             func add(_ entry: Entry) -> Bool {
                 guard count < limit else {
@@ -33,6 +34,7 @@ extension HubSpotAPI {
                 }
                 if count > 0 { bytes.append(UInt8(ascii: ",")) }
                 count += 1
+                last = entry.id
                 append(entry, view, state, type, to: &bytes)
                 return true
             }
@@ -43,13 +45,13 @@ extension HubSpotAPI {
             } else {
                 shelf.forEachLive(from: after, add)
             }
-            return (bytes, next)
+            return (bytes, next.map { settings.listCursors.cursor(last: last, next: $0) })
         }
         var bytes = page
         bytes += "]".utf8
         if let next {
             bytes += #","paging":"#.utf8
-            bytes += nextPage(String(next), call)
+            bytes += nextPage(next, call)
         }
         bytes += "}".utf8
         return Answer(200, json: bytes)

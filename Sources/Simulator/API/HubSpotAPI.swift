@@ -105,7 +105,11 @@ final class HubSpotAPI: Sendable {
                 admission.refusal = refusal
                 return admission
             }
-            let missing = endpoint.scopes(method: call.method).first { $0.allSatisfy(state.missingScopes.contains) }
+            // Associations that come with records take the read scopes of both sides.
+            let associated = call.list("associations") ?? []
+            let scopes = endpoint.scopes(method: call.method)
+                + associated.compactMap { RecordType(pathName: $0, allowsSingular: true).map { ["crm.objects.\($0).read"] } }
+            let missing = scopes.first { $0.allSatisfy(state.missingScopes.contains) }
             if let missing {
                 admission.refusal = APIError.missingScopes(missing).answer(correlationId: correlationId)
                 return admission
@@ -208,6 +212,7 @@ final class HubSpotAPI: Sendable {
         } else if hits(faults.slow) {
             admission.delay += faults.slowBy
         }
+        if chance < 0 { state.log.noteFault() }
     }
 
     /// A UUID of version 7.

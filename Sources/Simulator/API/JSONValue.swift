@@ -11,7 +11,7 @@ enum JSONValue: Sendable, Equatable {
     case null
 
     init(_ bytes: [UInt8]) throws(JSONError) {
-        var reader = try JSONReader(bytes)
+        var reader = JSONReader(bytes)
         self = try JSONValue.read(&reader, depth: 0)
         try reader.finish()
     }

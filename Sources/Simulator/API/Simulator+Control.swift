@@ -236,6 +236,7 @@ extension Simulator {
             json.member("total", log.total)
             json.member("limited", log.limitedCount)
             json.member("searches", log.searchCount)
+            json.member("faults", log.faults)
             json.member("maxIn10Seconds", log.maxInAnyWindow(.seconds(10), searches: false))
             json.member("maxSearchesIn1Second", log.maxInAnyWindow(.seconds(1), searches: true))
             json.key("endpoints")

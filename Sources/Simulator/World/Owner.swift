@@ -5,7 +5,7 @@ struct Owner: Sendable {
     let firstName: String
     let lastName: String
     let userId: Int64
-    let isArchived: Bool
+    var isArchived: Bool
 
     static let all: [Owner] = [
         ("Ada", "Lovelace"), ("Grace", "Hopper"), ("Zoë", "Müller"), ("太郎", "山田"), ("Nour", "الهاشمي"), ("Left", "Long-Ago"),

@@ -56,7 +56,7 @@ struct PreparedFilter {
 
     private static func number(_ text: String, _ target: Target) -> Double? {
         switch target {
-        case .createdAt, .updatedAt, .instant: Timestamp(property: text.utf8).map { Double($0.milliseconds) }
+        case .createdAt, .updatedAt, .instant: Timestamp(property: text).map { Double($0.milliseconds) }
         default: Double(text)
         }
     }
@@ -73,7 +73,7 @@ struct PreparedFilter {
         switch target {
         case .number: Double(text).map(matches(number:)) ?? matches(text: text)
         case .instant, .createdAt, .updatedAt:
-            Timestamp(property: text.utf8).map { matches(number: Double($0.milliseconds)) } ?? false
+            Timestamp(property: text).map { matches(number: Double($0.milliseconds)) } ?? false
         default: matches(text: text)
         }
     }

@@ -31,6 +31,15 @@ struct PropertyCatalog: Sendable {
         return true
     }
 
+    /// - Returns: false when there is no such definition, or seeded records need it.
+    mutating func remove(_ name: String) -> Bool {
+        guard let place = indexes[name], seededIndexes[name] == nil else { return false }
+        all.remove(at: place)
+        indexes[name] = nil
+        for index in place..<all.count { indexes[all[index].name] = index }
+        return true
+    }
+
     private static func custom(_ number: Int, type: RecordType) -> PropertyDefinition {
         let digits = String(number)
         let name = "custom_" + String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits

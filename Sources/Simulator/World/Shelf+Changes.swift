@@ -42,7 +42,7 @@ extension Shelf {
 
     /// A value as webhook events tell it: dates as milliseconds since 1970, where the REST API has ISO 8601.
     func told(_ name: String, _ value: String) -> String {
-        guard let type = catalog[name]?.type, type == "date" || type == "datetime", let time = Timestamp(property: value.utf8)
+        guard let type = catalog[name]?.type, type == "date" || type == "datetime", let time = Timestamp(property: value)
         else { return value }
         return String(time.milliseconds)
     }

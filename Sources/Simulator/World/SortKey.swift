@@ -42,7 +42,7 @@ enum SortKey: Equatable, Comparable {
             if isNumber {
                 self = Double(value).map(SortKey.number) ?? .none
             } else if isInstant {
-                self = Timestamp(property: value.utf8).map { .number(Double($0.milliseconds)) } ?? .none
+                self = Timestamp(property: value).map { .number(Double($0.milliseconds)) } ?? .none
             } else {
                 self = .text(value.lowercased())
             }

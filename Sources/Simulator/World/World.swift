@@ -9,6 +9,8 @@ public final class World: Sendable {
     struct State: Sendable {
         var shelves: [RecordType: Shelf]
         var associations = Associations()
+        var owners = Owner.all
+        var pipelines = Pipeline.all
         var mergeKeepsPrimary: Bool
         var searchLagMs: Int64
         var readLagMs: Int64

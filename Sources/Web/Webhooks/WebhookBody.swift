@@ -1,21 +1,36 @@
 import Bytes
-import Model
+package import Model
 
 /// Reads the body of a webhook request: an array of events, each read as far as the mirror needs it.
 ///
 /// - Source: platform page, sections 2.3 to 2.5. Fields that are missing or of another JSON type are survived.
-enum WebhookBody {
-    /// - Throws: `JSONError` when the body is not a JSON array of objects.
-    static func events(in body: [UInt8]) throws(JSONError) -> [WebhookEvent] {
-        var json = try JSONReader(body)
+package enum WebhookBody {
+    /// Events of one body, the ids of its merges counted in: a hundred times what HubSpot sends, and what one document of the inbox
+    /// holds. 16 MB of `{}` would be five million events.
+    static let eventsMax = 10_000
+    /// Bytes that are kept of a text. HubSpot's types and the names of properties are far shorter.
+    static let textMax = 256
+
+    /// The body has more than `eventsMax` events.
+    struct TooManyEvents: Error {}
+
+    /// - Throws: `JSONError` when the body is not a JSON array of objects; `TooManyEvents`.
+    package static func events(in body: [UInt8]) throws -> [WebhookEvent] {
+        var json = JSONReader(body)
         var events: [WebhookEvent] = []
+        var weight = 0
         try json.enterArray()
-        while try json.nextElement() { events.append(try event(&json)) }
+        while try json.nextElement() {
+            let event = try event(&json)
+            weight += event.weight
+            guard weight <= eventsMax else { throw TooManyEvents() }
+            events.append(event)
+        }
         try json.finish()
         return events
     }
 
-    private static func event(_ json: inout JSONReader) throws(JSONError) -> WebhookEvent {
+    private static func event(_ json: inout JSONReader) throws -> WebhookEvent {
         var event = WebhookEvent(subscriptionType: "")
         var eventType: String?
         var objectTypeId: String?
@@ -27,9 +42,9 @@ enum WebhookBody {
         try json.enterObject()
         while let key = try json.nextKey() {
             if json.matches(key, "subscriptionType") {
-                event.subscriptionType = try json.stringOrSkip() ?? ""
+                event.subscriptionType = try text(&json) ?? ""
             } else if json.matches(key, "eventType") {
-                eventType = try json.stringOrSkip()
+                eventType = try text(&json)
             } else if json.matches(key, "objectId") {
                 event.objectId = try id(&json)
             } else if json.matches(key, "occurredAt") {
@@ -43,7 +58,7 @@ enum WebhookBody {
             } else if json.matches(key, "attemptNumber") {
                 event.attemptNumber = try json.integerOrSkip()
             } else if json.matches(key, "propertyName") {
-                event.propertyName = try json.stringOrSkip()
+                event.propertyName = try text(&json)
             } else if json.matches(key, "objectTypeId") {
                 objectTypeId = try json.stringOrSkip()
             } else if json.matches(key, "primaryObjectId") {
@@ -67,10 +82,11 @@ enum WebhookBody {
             }
         }
         if event.subscriptionType.isEmpty { event.subscriptionType = eventType ?? "" }
-        let parts = event.subscriptionType.split(separator: ".", maxSplits: 1)
-        if parts.count == 2 {
-            event.verb = WebhookEvent.Verb(rawValue: String(parts[1]))
-            event.type = parts[0] == "object" ? type(ofId: objectTypeId) : RecordType.allCases.first { $0.singular == parts[0] }
+        let name = event.subscriptionType.utf8
+        if let dot = name.firstIndex(of: UInt8(ascii: ".")) {
+            event.verb = WebhookEvent.Verb(rawValue: String(event.subscriptionType[name.index(after: dot)...]))
+            let subject = event.subscriptionType[..<dot]
+            event.type = subject == "object" ? type(ofId: objectTypeId) : RecordType.allCases.first { $0.singular == subject }
         }
         if event.verb == .associationChange {
             let ends = associationType.map(ends) ?? (nil, nil)
@@ -104,16 +120,30 @@ enum WebhookBody {
         try json.integerOrSkip().flatMap { $0 > 0 ? String($0) : nil }
     }
 
-    private static func ids(_ json: inout JSONReader) throws(JSONError) -> [String] {
+    private static func ids(_ json: inout JSONReader) throws -> [String] {
         guard try json.peek() == .array else { return try id(&json).map { [$0] } ?? [] }
         var ids: [String] = []
         try json.enterArray()
-        while try json.nextElement() { if let id = try id(&json) { ids.append(id) } }
+        while try json.nextElement() {
+            guard let id = try id(&json) else { continue }
+            guard ids.count < eventsMax else { throw TooManyEvents() }
+            ids.append(id)
+        }
         return ids
+    }
+
+    /// A text as far as it is kept; a character that the cut goes through becomes U+FFFD.
+    private static func text(_ json: inout JSONReader) throws(JSONError) -> String? {
+        try json.stringOrSkip().map { $0.utf8.count <= textMax ? $0 : String(decoding: $0.utf8.prefix(textMax), as: UTF8.self) }
     }
 
     /// What a BSON date and JavaScript can hold.
     private static func instant(_ milliseconds: Int64) -> Timestamp? {
         (0...8_640_000_000_000_000).contains(milliseconds) ? Timestamp(milliseconds: milliseconds) : nil
     }
+}
+
+extension WebhookEvent {
+    /// Itself and each id that it brings along beside its own few.
+    var weight: Int { 1 + mergedIds.count }
 }

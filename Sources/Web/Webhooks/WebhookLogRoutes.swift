@@ -7,9 +7,7 @@ import Sync
 
 /// The event log: recent deliveries and what became of them, replay, and another try for records that were given up.
 struct WebhookLogRoutes {
-    let inbox: Inbox
-    let mirror: MirrorReader
-    let pool: Pool
+    let actions: AdminActions
 
     /// - Parameter group: `/api/admin/hubspot`
     func add(to group: RouterGroup<AppContext>) {
@@ -20,7 +18,7 @@ struct WebhookLogRoutes {
             query.state = try request.value("state", "one of pending, done, failed") { Delivery.State(rawValue: $0) }
             query.hubspotId = try request.value("hubspotId", "a HubSpot id") { $0.utf8.allSatisfy { $0 >= 48 && $0 <= 57 } ? $0 : nil }
             query.before = request.text("after")
-            let deliveries = try await inbox.deliveries(query)
+            let deliveries = try await actions.inbox.deliveries(query)
             return Response.json { $0.object { json in
                 json.array("webhooks") { json in for delivery in deliveries { delivery.write(to: &json) } }
                 json.object("paging") { json in
@@ -39,24 +37,43 @@ struct WebhookLogRoutes {
             guard query.id != nil || query.since != nil else {
                 throw APIError(.badRequest, "bad_parameter", "Give id=<delivery>, or since=<instant> and perhaps until=<instant>")
             }
-            let count = try await inbox.replay(query)
-            guard count > 0 || query.id == nil else { throw APIError(.notFound, "unknown_delivery", "There is no delivery with that id") }
-            await pool.lookIntoInbox()
+            let count = try await actions.replay(query)
             return Response.json(.accepted) { $0.object { json in
                 json.member("success", true)
                 json.member("replayed", count)
             } }
         }
-        group.post("tasks/retry") { _, _ in
-            let keys = try await mirror.failedRecords(limit: Pool.recordsMax)
-            let deliveries = try await inbox.replayFailed()
-            await pool.refresh(keys)
-            await pool.lookIntoInbox()
+        group.post("tasks/retry") { request, _ in
+            let key = try request.value("record", "a record as contacts:151") { RecordKey($0) }
+            let (records, deliveries) = if let key { try await actions.retry(key) } else { try await actions.retryAll() }
             return Response.json(.accepted) { $0.object { json in
                 json.member("success", true)
-                json.member("records", keys.count)
+                json.member("records", records)
                 json.member("deliveries", deliveries)
             } }
+        }
+        group.get("failures") { request, _ in
+            let limit = try request.integer("limit", 1...500) ?? 50
+            let type = try request.value("type", "one of contacts, companies, deals") { RecordType(rawValue: $0) }
+            var failures: [(RecordType, BSONDocument)] = []
+            for type in type.map({ [$0] }) ?? RecordType.allCases {
+                failures += try await actions.mirror.failures(type, limit: limit).map { (type, $0) }
+            }
+            return Response.json { $0.object { json in
+                json.array("failures") { json in for (type, document) in failures { WebhookLogRoutes.write(document, type, to: &json) } }
+            } }
+        }
+    }
+
+    private static func write(_ document: BSONDocument, _ type: RecordType, to json: inout JSONWriter) {
+        func instant(_ field: String) -> Timestamp? { document[field]?.milliseconds.map(Timestamp.init(milliseconds:)) }
+        json.object { json in
+            json.member("type", type.rawValue)
+            json.member("hubspotId", document["_id"]?.string)
+            json.member("name", type.name(of: document))
+            json.member("syncError", document["syncError"]?.string)
+            json.member("lastSyncedAt", instant("lastSyncedAt"))
+            json.member("updatedAt", instant("hubspotUpdatedAt"))
         }
     }
 }

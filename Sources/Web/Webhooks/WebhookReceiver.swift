@@ -16,34 +16,40 @@ import Sync
 /// Never asks HubSpot for anything; what the events mean is the pool's business.
 struct WebhookReceiver {
     let verifier: SignatureVerifier?
+    let rejections: RejectionLog
     /// The exact public URL that HubSpot posts to; nil derives it from the request.
     let publicURL: String?
     let trustsProxy: Bool
     let bodyMax: Int
+    /// A body that takes longer would only hold memory.
+    let bodyTime: Duration
     let writer: InboxWriter
     let pool: Pool
     let account: AccountIdentity
     let counters: WebhookCounters
     private let memory: MemoryBudget
 
-    /// Bodies that are being read at once, in bytes; more are asked to come back.
+    /// Bodies that are being read at once and their events until they are stored, in bytes; more are asked to come back.
     static let memoryMax = 64 << 20
-    /// HubSpot gives up after ten seconds itself; a body that takes longer would only hold memory.
-    static let bodyTime: Duration = .seconds(10)
+    /// An event in memory or in the inbox, at most.
+    static let eventBytes = 1024
 
     init(
-        verifier: SignatureVerifier?, publicURL: String?, trustsProxy: Bool, bodyMax: Int, writer: InboxWriter, pool: Pool,
+        verifier: SignatureVerifier?, rejections: RejectionLog, publicURL: String?, trustsProxy: Bool, bodyMax: Int, bodyTime: Duration, writer: InboxWriter, pool: Pool,
         account: AccountIdentity, counters: WebhookCounters
     ) {
         self.verifier = verifier
+        self.rejections = rejections
         self.publicURL = publicURL
         self.trustsProxy = trustsProxy
         self.bodyMax = bodyMax
+        self.bodyTime = bodyTime
         self.writer = writer
         self.pool = pool
         self.account = account
         self.counters = counters
-        memory = MemoryBudget(bytes: max(WebhookReceiver.memoryMax, bodyMax))
+        // The largest body must fit, or it would never be taken.
+        memory = MemoryBudget(bytes: max(WebhookReceiver.memoryMax, bodyMax + WebhookBody.eventsMax * WebhookReceiver.eventBytes))
     }
 
     func add(to router: Router<AppContext>) {
@@ -51,7 +57,7 @@ struct WebhookReceiver {
     }
 
     private func receive(_ request: Request, _ context: AppContext) async throws -> Response {
-        let receivedAt = Timestamp.now
+        let receivedAt = Timestamp.now, start = ContinuousClock.now
         guard let verifier else { throw reject("no_secret", context, APIError(.unauthorized, "no_client_secret", "No HUBSPOT_CLIENT_SECRET is configured, so no webhook can be verified")) }
         // What carries no signature is not worth reading.
         guard request.headers[.hubspotSignature] != nil || request.headers[.hubspotSignatureV3] != nil else {
@@ -64,7 +70,7 @@ struct WebhookReceiver {
         case .whole(let bytes): body = bytes
         case .tooLarge: throw reject("too_large", context, tooLarge)
         case .busy: throw reject("busy", context, WebhookReceiver.busy)
-        case .slow: throw reject("slow", context, WebhookReceiver.slow)
+        case .slow: throw reject("slow", context, slow)
         case .cut: throw reject("cut", context, WebhookReceiver.cut)
         }
 
@@ -73,6 +79,7 @@ struct WebhookReceiver {
         switch verifier.verify(signed, nowMs: receivedAt.milliseconds) {
         case .valid(let valid): version = valid
         case .invalid(let reason):
+            rejections.note(reason, signed, request, at: receivedAt)
             throw reject(
                 reason.rawValue, context,
                 APIError(.unauthorized, "bad_signature", "The signature is not valid (\(reason.rawValue)); see HUBSPOT_CLIENT_SECRET and HUBSPOT_WEBHOOK_URL"))
@@ -80,8 +87,14 @@ struct WebhookReceiver {
         var events: [WebhookEvent]
         do {
             events = try WebhookBody.events(in: body)
+        } catch is WebhookBody.TooManyEvents {
+            throw reject("too_many_events", context, WebhookReceiver.tooMany)
         } catch {
             throw reject("bad_body", context, APIError(.badRequest, "bad_body", "The body must be a JSON array of objects: \(error)"))
+        }
+        // Three bytes can be an event, so what was read may weigh more than what it was read from.
+        guard reservation.take(events.reduce(0) { $0 + $1.weight } * WebhookReceiver.eventBytes) else {
+            throw reject("busy", context, WebhookReceiver.busy)
         }
         let count = events.count
         events = await account.own(events)
@@ -92,7 +105,7 @@ struct WebhookReceiver {
             Counter(label: "webhook_events_foreign_total").increment(by: count - events.count)
         }
         if !events.isEmpty { try await store(Delivery(id: DeliveryID.make(at: receivedAt), receivedAt: receivedAt, signature: version.rawValue, events: events), context) }
-        counters.received(events: events.count, at: receivedAt)
+        counters.received(events: events.count, at: receivedAt, in: .now - start)
         return Response.json { $0.object { json in
             json.member("success", true)
             json.member("events", events.count)
@@ -122,7 +135,7 @@ struct WebhookReceiver {
                 return announced.map { Int($0) == body.count } ?? true ? .whole(body) : .cut
             }
             group.addTask {
-                do { try await Task.sleep(for: WebhookReceiver.bodyTime) } catch { return .cut }  // cancelled: the other one won
+                do { try await Task.sleep(for: bodyTime) } catch { return .cut }  // cancelled: the other one won
                 return .slow
             }
             let first = await group.next() ?? .cut
@@ -132,17 +145,14 @@ struct WebhookReceiver {
     }
 
     private func store(_ delivery: Delivery, _ context: AppContext) async throws {
-        // Without room here it belongs to nobody, so that an instance with room takes it up.
-        let hasRoom = await pool.hasRoom
         do {
-            try await writer.append(delivery, leaseUntil: hasRoom ? delivery.receivedAt + Pool.lease : nil)
+            try await writer.append(delivery, for: pool)
         } catch {
             context.logger.warning("A webhook could not be stored; HubSpot will send it again", metadata: ["error": "\(error)"])
             throw reject(
                 "not_stored", context,
                 APIError(.serviceUnavailable, "not_stored", "The events cannot be stored now; send them again", retryAfter: .seconds(5)))
         }
-        if hasRoom { await pool.take(delivery) }
     }
 
     private func reject(_ reason: String, _ context: AppContext, _ error: APIError) -> APIError {
@@ -163,7 +173,9 @@ struct WebhookReceiver {
 
     private static let unsigned = APIError(.unauthorized, "missing_signature", "The request carries no signature of HubSpot's")
     private static let busy = APIError(.serviceUnavailable, "busy", "Too many bodies are being read; send it again", retryAfter: .seconds(1))
-    private static let slow = APIError(.requestTimeout, "slow_body", "The body took longer than \(bodyTime) to arrive")
+    private static let tooMany = APIError(
+        .contentTooLarge, "too_many_events", "The body has more than \(WebhookBody.eventsMax) events, merged ids counted in; HubSpot sends 100")
+    private var slow: APIError { APIError(.requestTimeout, "slow_body", "The body took longer than REQUEST_TIMEOUT (\(bodyTime)) to arrive") }
     private static let cut = APIError(.badRequest, "incomplete_body", "The body ended before it was whole")
     private var tooLarge: APIError { APIError(.contentTooLarge, "body_too_large", "The body is larger than WEBHOOK_MAX_BODY (\(bodyMax) bytes)") }
 }
@@ -171,7 +183,8 @@ struct WebhookReceiver {
 /// Sorts by the time of receipt; the random tail keeps instances apart.
 enum DeliveryID {
     static func make(at now: Timestamp) -> String {
-        now.iso8601.filter { $0.isNumber } + "-" + String(UInt64.random(in: 0...UInt64.max), radix: 36)
+        var random = CoreRandom()
+        return now.iso8601.filter { $0.isNumber } + "-" + String(random.next(), radix: 36)
     }
 }
 
@@ -228,21 +241,40 @@ final class WebhookCounters: Sendable {
     }
 
     private let box = NIOLockedValueBox(Numbers())
+    private static let reasons =
+        ["no_secret", "too_large", "busy", "slow", "cut", "bad_body", "not_stored"] + SignatureVerdict.Reason.allCases.map(\.rawValue)
+
+    init() {
+        // From the start: Prometheus cannot see a counter rise that begins with 1.
+        count(requests: 0, events: 0)
+        Counter(label: "webhook_events_foreign_total").increment(by: 0)
+        for reason in WebhookCounters.reasons { count(rejected: 0, reason) }
+    }
 
     var numbers: Numbers { box.withLockedValue { $0 } }
 
-    func received(events: Int, at now: Timestamp) {
+    /// - Parameter time: from the request's head to its answer.
+    func received(events: Int, at now: Timestamp, in time: Duration) {
         box.withLockedValue { numbers in
             numbers.received += events
             numbers.lastReceivedAt = now
         }
-        Counter(label: "webhook_requests_total").increment()
-        Counter(label: "webhook_events_total").increment(by: events)
+        count(requests: 1, events: events)
+        Timer(label: "webhook_seconds").record(duration: time)
     }
 
     func rejected(_ reason: String) {
         box.withLockedValue { $0.rejected += 1 }
-        Counter(label: "webhook_requests_rejected_total", dimensions: [("reason", reason)]).increment()
+        count(rejected: 1, reason)
+    }
+
+    private func count(requests: Int, events: Int) {
+        Counter(label: "webhook_requests_total").increment(by: requests)
+        Counter(label: "webhook_events_total").increment(by: events)
+    }
+
+    private func count(rejected: Int, _ reason: String) {
+        Counter(label: "webhook_requests_rejected_total", dimensions: [("reason", reason)]).increment(by: rejected)
     }
 }
 

@@ -1,0 +1,295 @@
+import ArgumentParser
+import Bytes
+import CBaseline
+import Foundation
+import FoundationNetworking
+import Mongo
+import Signature
+
+/// Measures a running service and its MongoDB: full syncs, reads and webhooks. What runs is given by the environment that `deploy/bench` sets.
+struct Macro: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Measures a running service beside raw programs on the same MongoDB.")
+
+    @Option(help: "The service's port.") var port: Int
+    @Option(help: "The service's process id.") var service: Int
+    @Option(help: "MongoDB's process id.") var mongod: Int
+    @Option(help: "The service's MongoDB URI.") var mongodb: String
+    @Option(help: "Contacts of the simulated account.") var contacts: Int
+    @Option(help: "Which of them: syncs, reads, webhooks.") var only: [Part] = Part.allCases
+    @Option(help: "Where the figures go as JSON.") var json: String?
+
+    enum Part: String, CaseIterable, ExpressibleByArgument {
+        case syncs, reads, webhooks
+    }
+
+    func run() async throws {
+        guard let key = ProcessInfo.processInfo.environment["ADMIN_API_KEY"],
+            let secret = ProcessInfo.processInfo.environment["HUBSPOT_CLIENT_SECRET"]
+        else { throw Unmeasurable("ADMIN_API_KEY and HUBSPOT_CLIENT_SECRET are the service's") }
+        let database = try MongoDatabase(MongoSettings(uri: mongodb))
+        var run = MacroRun(
+            port: port, service: service, mongod: mongod, uri: mongodb, contacts: contacts, key: key, secret: secret, database: database)
+        print(Table.head)
+        try await run.memory("memory, idle", atMost: 45)
+        if only.contains(.syncs) {
+            try await run.syncs()
+            try await run.memory("memory after full syncs", atMost: 100)
+        }
+        if only.contains(.reads) { try await run.reads() }
+        if only.contains(.webhooks) { try await run.webhooks() }
+        if let json { try run.table.write(to: json) }
+        await database.shutDown()
+    }
+}
+
+struct MacroRun {
+    let port: Int, service: Int, mongod: Int
+    let uri: String
+    let contacts: Int
+    let key: String, secret: String
+    let database: MongoDatabase
+    var table = Table()
+
+    private static let raw = "benchmark_raw"
+
+    // MARK: Full syncs
+
+    mutating func syncs() async throws {
+        let first = try await sync()
+        let documents = try await mirrored()
+        let count = Double(contacts)
+        let rawInsert = try await rawInsert(documents)
+        table.add("first full sync: service CPU", [first.service / count * 1e6], "µs a record", .atMost(12.5))
+        table.add("first full sync", [count / first.seconds], raw: [count / rawInsert], "records/s", .ratioAtLeast(0.75))
+
+        let unchanged = try await sync()
+        let rawVersions = try checked(baseline_versions(uri, "contacts", documents, contacts, 1000))
+        let rawUpserts = try checked(baseline_update(uri, MacroRun.raw, documents, contacts, 1000, true))
+        table.add("unchanged full sync: service CPU", [unchanged.service / count * 1e6], "µs a record", .atMost(12.5))
+        table.add("unchanged full sync: mongod CPU", [unchanged.mongod / count * 1e6], "µs a record", .atMost(40))
+        table.add("unchanged full sync, beside raw $set upserts", [count / unchanged.seconds], raw: [count / rawUpserts], "records/s", .ratioAtLeast(3))
+        table.add("unchanged full sync, beside raw version reads", [count / unchanged.seconds], raw: [count / rawVersions], "records/s")
+
+        // Every stored version becomes older than HubSpot's.
+        _ = try await database.run {
+            try $0.updateMany([:], update: ["$set": ["hubspotUpdatedAt": .date(0), "contentHash": .int64(0)]], in: "contacts")
+        }
+        let changed = try await sync()
+        let rawUpdates = try checked(baseline_update(uri, MacroRun.raw, documents, contacts, 1000, false))
+        table.add("all changed: service CPU", [changed.service / count * 1e6], "µs a record")
+        table.add("all changed", [count / changed.seconds], raw: [count / rawUpdates], "records/s", .ratioAtLeast(0.9))
+    }
+
+    private struct Cost {
+        let seconds: Double, service: Double, mongod: Double
+    }
+
+    private func sync() async throws -> Cost {
+        let before = (try cpu(service), try cpu(mongod))
+        let begin = ContinuousClock.now
+        let answer = try await post("/api/admin/hubspot/sync/contacts")
+        let seconds = (ContinuousClock.now - begin) / .seconds(1)
+        guard answer.contains("\"success\":true"), answer.contains("\(contacts)") else { throw Unmeasurable("the sync failed: \(answer)") }
+        return Cost(seconds: seconds, service: try cpu(service) - before.0, mongod: try cpu(mongod) - before.1)
+    }
+
+    private func post(_ path: String) async throws -> String {
+        var request = URLRequest(url: URL(string: "http://127.0.0.1:\(port)\(path)")!, timeoutInterval: 600)
+        request.httpMethod = "POST"
+        request.setValue("Bearer \(key)", forHTTPHeaderField: "Authorization")
+        let (data, _) = try await URLSession.shared.data(for: request)
+        return String(decoding: data, as: UTF8.self)
+    }
+
+    /// The mirror's documents, one after the other.
+    private func mirrored() async throws -> [UInt8] {
+        try await database.run { client in
+            var bytes: [UInt8] = []
+            try client.find(in: "contacts") { bytes += $0.bytes }
+            return bytes
+        }
+    }
+
+    /// The same documents into a collection with the same indexes.
+    private func rawInsert(_ documents: [UInt8]) async throws -> Double {
+        try await make(MacroRun.raw, like: "contacts")
+        return try checked(baseline_insert(uri, MacroRun.raw, documents, contacts, 1000, 1))
+    }
+
+    // MARK: Reads
+
+    mutating func reads() async throws {
+        let list = "/api/admin/hubspot/contacts?limit=50"
+        let first = try await mirroredIds().first ?? ""
+        let tag = try await entityTag(list)
+        let rounds = 5
+        var ours: [Double] = [], raw: [Double] = [], listCPU: [Double] = [], knownCPU: [Double] = [], oneCPU: [Double] = []
+        _ = try load([get(list)], times: 200, connections: 4)
+        for _ in 0..<rounds {
+            let cost = try load([get(list)], times: 1000, connections: 4)
+            ours.append(1000 / cost.seconds)
+            listCPU.append(cost.service / 1000 * 1e6)
+            raw.append(1000 / (try checked(baseline_find(uri, "contacts", "hubspotUpdatedAt", 50, 1000, 4))))
+            knownCPU.append(try load([get(list, "If-None-Match: \(tag)\r\n")], times: 2000, connections: 4).service / 2000 * 1e6)
+            oneCPU.append(try load([get("/api/admin/hubspot/contacts/\(first)")], times: 2000, connections: 4).service / 2000 * 1e6)
+        }
+        table.add("list of 50: service CPU", listCPU, "µs a request", .atMost(390))
+        table.add("list of 50, beside raw finds", ours, raw: raw, "a second", .ratioAtLeast(0.6))
+        table.add("list of 50 that the client has: service CPU", knownCPU, "µs a request", .atMost(65))
+        table.add("one record: service CPU", oneCPU, "µs a request")
+    }
+
+    private func mirroredIds() async throws -> [String] {
+        try await database.run { client in
+            var ids: [String] = []
+            try client.find(MongoQuery(projection: ["_id": 1], limit: 1), in: "contacts") { if let id = $0["_id"]?.string { ids.append(id) } }
+            return ids
+        }
+    }
+
+    private func entityTag(_ path: String) async throws -> String {
+        var request = URLRequest(url: URL(string: "http://127.0.0.1:\(port)\(path)")!)
+        request.setValue("Bearer \(key)", forHTTPHeaderField: "Authorization")
+        let (_, response) = try await URLSession.shared.data(for: request)
+        return (response as? HTTPURLResponse)?.value(forHTTPHeaderField: "ETag") ?? ""
+    }
+
+    private func get(_ path: String, _ more: String = "") -> [UInt8] {
+        Array("GET \(path) HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\nAuthorization: Bearer \(key)\r\n\(more)\r\n".utf8)
+    }
+
+    // MARK: Webhooks
+
+    mutating func webhooks() async throws {
+        let hundreds = try (0..<1000).map { try webhook(events: 100, number: $0) }
+        let ones = try (0..<6400).map { try webhook(events: 1, number: $0) }
+        var rate: [Double] = [], requestCPU: [Double] = [], p99: [Double] = []
+        _ = try load(Array(hundreds.prefix(50)), times: 50, connections: 10)
+        for _ in 0..<3 {
+            try await settle()
+            let cost = try load(hundreds, times: hundreds.count, connections: 10)
+            rate.append(Double(hundreds.count) * 100 / cost.seconds)
+            requestCPU.append(cost.service / Double(hundreds.count) * 1e6)
+        }
+        try await settle()
+        let (large, largeCount) = try await stored(atLeast: 50)
+        var rawRate: [Double] = []
+        for round in 0..<3 {
+            try await make("benchmark_inbox_\(round)", like: "inbox")
+            rawRate.append(Double(largeCount) * 100 / (try checked(baseline_insert(uri, "benchmark_inbox_\(round)", large, largeCount, 100, 1))))
+        }
+        table.add("webhooks of 100 events, 10 connections: service CPU", requestCPU, "µs a request", .atMost(350))
+        table.add("webhooks of 100 events, beside a raw batch writer", rate, raw: rawRate, "events/s", .ratioAtLeast(0.8))
+
+        var oneRate: [Double] = [], rawOne: [Double] = [], rawMedian: [Double] = []
+        for _ in 0..<3 {
+            try await settle()
+            let cost = try load(ones, times: ones.count, connections: 64)
+            oneRate.append(Double(ones.count) / cost.seconds)
+            p99.append(Table.percentile(cost.latencies, 0.99) / 1000)
+        }
+        try await settle()
+        let (small, smallCount) = try await stored(atMost: 1)
+        for round in 3..<6 {
+            try await make("benchmark_inbox_\(round)", like: "inbox")
+            rawOne.append(Double(smallCount) / (try checked(baseline_insert(uri, "benchmark_inbox_\(round)", small, smallCount, 1, 32))))
+        }
+        for round in 6..<7 {
+            try await make("benchmark_inbox_\(round)", like: "inbox")
+            let count = min(300, smallCount)
+            rawMedian.append(try checked(baseline_insert(uri, "benchmark_inbox_\(round)", small, count, 1, 1)) / Double(count) * 1000)
+        }
+        table.add("webhooks of 1 event, 64 connections, beside 32 raw writers", oneRate, raw: rawOne, "events/s", .ratioAtLeast(3))
+        table.add("webhooks of 1 event: p99, beside one raw durable insert", p99, raw: rawMedian, "ms", .ratioAtMost(10))
+    }
+
+    private func webhook(events: Int, number: Int) throws -> [UInt8] {
+        let body = Samples.body(events, from: number * events)
+        let url = "http://127.0.0.1:\(port)/api/webhooks/hubspot"
+        let now = String(Int64(Date().timeIntervalSince1970 * 1000))
+        let tag = try MessageAuthenticator(key: Array(secret.utf8)).tag(for: Array("POST\(url)".utf8) + body + Array(now.utf8))
+        let head = "POST /api/webhooks/hubspot HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\nContent-Type: application/json\r\n"
+            + "X-HubSpot-Signature-v3: \(Data(tag).base64EncodedString())\r\nX-HubSpot-Request-Timestamp: \(now)\r\nContent-Length: \(body.count)\r\n\r\n"
+        return Array(head.utf8) + body
+    }
+
+    /// Waits until nothing is left to do for the deliveries that were accepted.
+    private func settle() async throws {
+        let begin = ContinuousClock.now
+        while try await database.run({ try $0.count(MongoQuery(["state": "pending"]), in: "inbox") }) > 0 {
+            guard ContinuousClock.now - begin < .seconds(120) else { throw Unmeasurable("the deliveries are not worked off") }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+    }
+
+    /// Documents of the inbox by their number of events, one after the other.
+    private func stored(atLeast least: Int = 0, atMost most: Int = .max) async throws -> (bytes: [UInt8], count: Int) {
+        try await database.run { client in
+            var bytes: [UInt8] = []
+            var count = 0
+            try client.find(MongoQuery(limit: 20_000), in: "inbox") { document in
+                let events = document["events"]?.array?.count ?? 0
+                guard events >= least, events <= most, count < 1000 else { return }
+                bytes += document.bytes
+                count += 1
+            }
+            return (bytes, count)
+        }
+    }
+
+    /// Makes an empty collection with the indexes of another.
+    private func make(_ collection: String, like other: String) async throws {
+        try await database.run { client in
+            let indexes = try client.command(["listIndexes": .string(other)])["cursor"]?.document?["firstBatch"]?.array ?? []
+            _ = try client.command([
+                "createIndexes": .string(collection), "indexes": .array(indexes.filter { $0.document?["name"]?.string != "_id_" }),
+            ])
+        }
+    }
+
+    // MARK: Load and cost
+
+    private struct Load {
+        let seconds: Double, service: Double
+        let latencies: [Double]
+    }
+
+    private func load(_ requests: [[UInt8]], times: Int, connections: Int) throws -> Load {
+        let pinned = requests.map { request in
+            let copy = UnsafeMutablePointer<UInt8>.allocate(capacity: request.count)
+            copy.initialize(from: request, count: request.count)
+            return baseline_request(bytes: copy, length: request.count)
+        }
+        defer { for request in pinned { request.bytes.deallocate() } }
+        let all = (0..<times).map { pinned[$0 % pinned.count] }
+        var latencies = [Double](repeating: 0, count: times)
+        var refused = 0
+        let before = try cpu(service)
+        let seconds = try checked(baseline_load(Int32(port), all, times, Int32(connections), &latencies, &refused))
+        guard refused == 0 else { throw Unmeasurable("\(refused) of \(times) requests were refused") }
+        return Load(seconds: seconds, service: try cpu(service) - before, latencies: latencies)
+    }
+
+    private func checked(_ seconds: Double) throws -> Double {
+        guard seconds > 0 else { throw Unmeasurable("a raw program failed") }
+        return seconds
+    }
+
+    /// Seconds of processor time that a process has used.
+    private func cpu(_ process: Int) throws -> Double {
+        let text = try String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)
+        let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
+        guard fields.count > 13, let user = Double(fields[12]), let system = Double(fields[13]) else {
+            throw Unmeasurable("the processor time of \(process) cannot be read")
+        }
+        return (user + system) / 100
+    }
+
+    mutating func memory(_ name: String, atMost most: Double) async throws {
+        let text = try String(contentsOfFile: "/proc/\(service)/status", encoding: .utf8)
+        guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") }),
+            let kilobytes = Double(line.filter(\.isNumber))
+        else { throw Unmeasurable("the memory of \(service) cannot be read") }
+        table.add(name, [kilobytes / 1000], "MB at most", .atMost(most))
+    }
+}

@@ -1,0 +1,283 @@
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
+/// What an object of names to text holds, as BSON.
+public struct TextMembers: Sendable {
+    /// A BSON document of names to string or null. A name that comes twice counts once, in its first place with its last value.
+    public let bson: [UInt8]
+    /// The values of the names that were looked for; nil for absent and null alike.
+    public let wanted: [JSONReader.Slice?]
+    /// Whether a name held a NUL character, which BSON cannot have; that member is missing.
+    public let hasNUL: Bool
+}
+
+/// Reads objects whose values are text or null straight into BSON, one after the other in the same memory.
+///
+/// HubSpot's `properties` are most of what it sends. A member without escapes and white space is read, checked and copied in one pass
+/// over its words; any other is left to `JSONReader`.
+public struct MemberScanner: ~Copyable {
+    private let names: [[UInt8]]
+    private var writer: BSONWriter
+    /// Every name that came, by its hash: open addressing, a power of two of slots.
+    private var slots: [Slot]
+    private var slotsTaken = 0
+    /// Counts objects, so that the slots need no clearing.
+    private var object: UInt32 = 0
+
+    private struct Slot {
+        /// 0: free.
+        var hash: UInt64 = 0
+        /// The object in which the name came last.
+        var object: UInt32 = 0
+        /// Where in `names` the name may be; -1 for others.
+        var wanted: Int32 = -1
+    }
+
+    /// - Parameter names: what is looked for, each once.
+    public init(lookingFor names: [[UInt8]]) {
+        self.names = names
+        writer = BSONWriter(capacity: 4096)
+        slots = Array(repeating: Slot(), count: 256)
+        for (index, name) in names.enumerated() {
+            let hash = name.withUnsafeBytes { MemberScanner.hash($0) }
+            _ = note(hash, wanted: Int32(index))
+        }
+    }
+
+    /// Reads the object that is next in `json`. Values that are neither strings nor null are taken as their JSON text.
+    ///
+    /// - Throws: when the text is damaged or no object comes.
+    public mutating func read(_ json: inout JSONReader) throws(JSONError) -> TextMembers {
+        object += 1
+        writer.restart()
+        let start = json
+        var values = [JSONReader.Slice?](repeating: nil, count: names.count)
+        var hasNUL = false
+        var mayRepeat = false
+        try json.enterObject()
+        while true {
+            mayRepeat = try plainMembers(&json, &values) || mayRepeat
+            guard let name = try json.nextKey() else { break }
+            let value = try json.textOrNull()
+            let characters = json.unescaped(name)
+            if characters.contains(0) {
+                hasNUL = true
+                continue
+            }
+            let (isNew, wanted) = note(characters.withUnsafeBytes { MemberScanner.hash($0) })
+            mayRepeat = mayRepeat || !isNew
+            if wanted >= 0, names[wanted] == characters { values[wanted] = value }
+            writer.append(name, value, of: json)
+        }
+        let bson = writer.finished()
+        return TextMembers(bson: mayRepeat ? try MemberScanner.withoutRepetition(start) : bson, wanted: values, hasNUL: hasNUL)
+    }
+
+    // MARK: The usual way
+
+    /// Takes members as long as they are plain, and leaves the reader before the first that is not.
+    ///
+    /// - Returns: whether a name may have come before.
+    private mutating func plainMembers(_ json: inout JSONReader, _ values: inout [JSONReader.Slice?]) throws(JSONError) -> Bool {
+        // No member becomes longer than twice its text: an empty name with a digit has five bytes of JSON and eight of BSON.
+        let bytes = json.bytes
+        writer.bytes.reserve((bytes.count - json.position) * 2 + 64)
+        var notASCII: [Range<Int>] = []
+        var mayRepeat = false
+        let (position, needsComma, written) = bytes.withUnsafeBytes { bytes in
+            var text = Text(start: bytes.baseAddress!, index: json.position, last: bytes.count - 16, out: writer.bytes.end)
+            let begin = text.out
+            var needsComma = json.needsComma
+            while text.index <= text.last {
+                let member = text
+                if needsComma {
+                    guard text.take(UInt8(ascii: ",")) else { break }
+                }
+                text.out += 1  // the type, once it is known
+                var hash = MemberScanner.seed
+                guard text.take(UInt8(ascii: "\"")) else {
+                    text = member
+                    break
+                }
+                let nameStart = text.index
+                guard text.copyString(hashing: &hash), text.index <= text.last, text.start[text.index + 1] == UInt8(ascii: ":") else {
+                    text = member
+                    break
+                }
+                let nameEnd = text.index
+                hash = MemberScanner.finish(hash, count: nameEnd - nameStart)
+                text.put(0)
+                text.index += 2
+                var value: JSONReader.Slice?
+                if text.take(UInt8(ascii: "\"")) {
+                    let length = text.out
+                    let valueStart = text.index
+                    text.out += 4
+                    var ignored: UInt64 = 0
+                    guard text.copyString(hashing: &ignored) else {
+                        text = member
+                        break
+                    }
+                    value = JSONReader.Slice(range: valueStart..<text.index, isEscaped: false)
+                    text.put(0)
+                    text.index += 1
+                    UnsafeMutableRawPointer(length).storeBytes(of: Int32(truncatingIfNeeded: text.out - length - 4).littleEndian, as: Int32.self)
+                    member.out.pointee = BSONType.string.rawValue
+                } else if text.isNull {
+                    text.index += 4
+                    member.out.pointee = BSONType.null.rawValue
+                } else {
+                    text = member
+                    break
+                }
+                if !text.isASCII {
+                    notASCII.append(nameStart..<text.index)
+                    text.isASCII = true
+                }
+                needsComma = true
+                let (isNew, wanted) = note(hash)
+                if !isNew { mayRepeat = true }
+                if wanted >= 0, names[wanted].withUnsafeBytes({ name in
+                    name.count == nameEnd - nameStart && memcmp(name.baseAddress!, text.start + nameStart, name.count) == 0
+                }) {
+                    values[wanted] = value
+                }
+            }
+            return (text.index, needsComma, text.out - begin)
+        }
+        for range in notASCII { try json.checkEncoding(range) }
+        json.position = position
+        json.needsComma = needsComma
+        writer.bytes.advance(by: written)
+        return mayRepeat
+    }
+
+    /// Where the text is read and the document written. Copies whole words, of which only what belongs to the string counts.
+    private struct Text {
+        let start: UnsafePointer<UInt8>
+        var index: Int
+        /// Up to here two words may be read.
+        let last: Int
+        var out: UnsafeMutablePointer<UInt8>
+        var isASCII = true
+
+        init(start: UnsafeRawPointer, index: Int, last: Int, out: UnsafeMutableRawPointer) {
+            self.start = start.assumingMemoryBound(to: UInt8.self)
+            self.index = index
+            self.last = last
+            self.out = out.assumingMemoryBound(to: UInt8.self)
+        }
+
+        @inline(__always) mutating func take(_ byte: UInt8) -> Bool {
+            guard start[index] == byte else { return false }
+            index += 1
+            return true
+        }
+
+        @inline(__always) mutating func put(_ byte: UInt8) {
+            out.pointee = byte
+            out += 1
+        }
+
+        @inline(__always) var isNull: Bool {
+            UnsafeRawPointer(start + index).loadUnaligned(as: UInt32.self).littleEndian == 0x6C6C_756E
+        }
+
+        /// Copies up to the closing quote and stops there; false when something else comes first.
+        @inline(__always) mutating func copyString(hashing hash: inout UInt64) -> Bool {
+            while index <= last {
+                let word = JSONReader.Word(UnsafeRawPointer(start + index).loadUnaligned(as: UInt64.self).littleEndian)
+                UnsafeMutableRawPointer(out).storeBytes(of: word.bits.littleEndian, as: UInt64.self)
+                let length = word.plainLength
+                let bits = word.prefix(length)
+                if !JSONReader.Word.isASCII(bits) { isASCII = false }
+                hash = MemberScanner.mix(hash, bits)
+                index += length
+                out += length
+                if length < 8 { return start[index] == UInt8(ascii: "\"") }
+            }
+            return false
+        }
+    }
+
+    // MARK: Names
+
+    private static let seed: UInt64 = 0x243F_6A88_85A3_08D3
+
+    @inline(__always) private static func mix(_ hash: UInt64, _ bits: UInt64) -> UInt64 { (hash ^ bits) &* 0x9E37_79B9_7F4A_7C15 }
+
+    /// Never 0.
+    @inline(__always) private static func finish(_ hash: UInt64, count: Int) -> UInt64 {
+        let mixed = mix(hash ^ hash >> 32, UInt64(truncatingIfNeeded: count))
+        return (mixed ^ mixed >> 29) | 1
+    }
+
+    /// As `copyString` hashes: word by word, and a last word that is not full, though it be empty.
+    private static func hash(_ name: UnsafeRawBufferPointer) -> UInt64 {
+        var hash = seed
+        var index = 0
+        while index + 8 <= name.count {
+            hash = mix(hash, name.loadUnaligned(fromByteOffset: index, as: UInt64.self).littleEndian)
+            index += 8
+        }
+        var last: UInt64 = 0
+        for offset in 0..<name.count - index { last |= UInt64(name[index + offset]) << UInt64(offset * 8) }
+        return finish(mix(hash, last), count: name.count)
+    }
+
+    /// Notes that a name came in this object.
+    ///
+    /// - Returns: whether it is the first of this hash, and where in `names` it may be.
+    @inline(__always) private mutating func note(_ hash: UInt64, wanted: Int32 = -1) -> (isNew: Bool, wanted: Int) {
+        let place = place(of: hash)
+        if slots[place].hash == hash {
+            defer { slots[place].object = object }
+            return (slots[place].object != object, Int(slots[place].wanted))
+        }
+        slots[place] = Slot(hash: hash, object: object, wanted: wanted)
+        slotsTaken += 1
+        if slotsTaken * 4 > slots.count { growSlots() }
+        return (true, Int(wanted))
+    }
+
+    private mutating func growSlots() {
+        let old = slots
+        slots = Array(repeating: Slot(), count: old.count * 4)
+        for slot in old where slot.hash != 0 { slots[place(of: slot.hash)] = slot }
+    }
+
+    /// The slot of that hash, or the free one that it would take.
+    @inline(__always) private func place(of hash: UInt64) -> Int {
+        let mask = slots.count - 1
+        var place = Int(truncatingIfNeeded: hash >> 1) & mask
+        while slots[place].hash != 0, slots[place].hash != hash { place = (place + 1) & mask }
+        return place
+    }
+
+    // MARK: The rare way
+
+    /// A name came twice, or two names have one hash.
+    private static func withoutRepetition(_ start: JSONReader) throws(JSONError) -> [UInt8] {
+        var json = start
+        var members: [(name: JSONReader.Slice, value: JSONReader.Slice?)] = []
+        var places: [[UInt8]: Int] = [:]
+        try json.enterObject()
+        while let name = try json.nextKey() {
+            let value = try json.textOrNull()
+            let text = json.unescaped(name)
+            guard !text.contains(0) else { continue }
+            if let place = places[text] {
+                members[place].value = value
+            } else {
+                places[text] = members.count
+                members.append((name, value))
+            }
+        }
+        var writer = BSONWriter(capacity: 4096)
+        for member in members { writer.append(member.name, member.value, of: json) }
+        return writer.finish()
+    }
+}

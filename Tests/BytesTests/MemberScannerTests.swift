@@ -1,0 +1,121 @@
+import Bytes
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct MemberScannerTests {
+    /// The slow and plain way to the same result: member by member through `JSONReader`, text by text through `String`.
+    private func reference(_ text: [UInt8], _ names: [[UInt8]]) throws -> (bson: [UInt8], wanted: [String?], hasNUL: Bool) {
+        var json = JSONReader(text)
+        var members: [(name: String, value: String?)] = []
+        var hasNUL = false
+        try json.enterObject()
+        while let key = try json.nextKey() {
+            let name = json.text(key)
+            let value = try json.textOrNull().map(json.text)
+            if name.utf8.contains(0) {
+                hasNUL = true
+            } else if let index = members.firstIndex(where: { Array($0.name.utf8) == Array(name.utf8) }) {
+                members[index].value = value
+            } else {
+                members.append((name, value))
+            }
+        }
+        try json.finish()
+        let wanted = names.map { name in members.first { Array($0.name.utf8) == name }?.value }
+        return (BSONDocument(members.map { ($0.name, $0.value.map(BSONValue.string) ?? .null) }).bytes, wanted, hasNUL)
+    }
+
+    private func scan(_ text: [UInt8], with scanner: inout MemberScanner) throws -> (TextMembers, [String?]) {
+        var json = JSONReader(text)
+        let members = try scanner.read(&json)
+        try json.finish()
+        return (members, members.wanted.map { $0.map(json.text) })
+    }
+
+    private static let pieces = [
+        "\"email\"", "\"firstname\"", "\"a\"", "\"\"", "\"a_name_longer_than_eight\"", "\"\\u0065mail\"", "\"é\"", "\"n\\u0000\"", "null", "true", "-1.5e3", "[1,\"\\n\"]",
+        "{\"x\":null}", "\"Ada\"", "\"12345678\"", "\"1234567\"", "\"with \\\"quotes\\\" and more\"", "\"Zürich 東京 🚀\"", "\"\\ud83d\\ude80\"", "\"\\ud83d\"", " ", "\n", ",", ":", "}", "{",
+    ]
+
+    /// Objects made of good parts in good and bad order, and those with bytes changed: the scanner takes what the slow way takes, and
+    /// makes the same document of it, in the same memory as the objects before.
+    @Test(arguments: 1...60 as ClosedRange<UInt64>) func equalsTheSlowWay(seed: UInt64) throws {
+        var random = SeededRandom(state: seed)
+        let names = ["email", "firstname", "absent", "", "a"].map { Array($0.utf8) }
+        var scanner = MemberScanner(lookingFor: names)
+        var accepted = 0
+        for _ in 0..<200 {
+            var text = "{"
+            for index in 0..<Int.random(in: 0...12, using: &random) {
+                if index > 0 { text += Int.random(in: 0..<30, using: &random) == 0 ? " , " : "," }
+                text += MemberScannerTests.pieces[Int.random(in: 0..<8, using: &random)] + (Int.random(in: 0..<30, using: &random) == 0 ? " :\t" : ":")
+                text += MemberScannerTests.pieces[Int.random(in: 8..<20, using: &random)]
+            }
+            var bytes = Array((text + "}" + String(repeating: " ", count: Int.random(in: 0...20, using: &random))).utf8)
+            if Bool.random(using: &random) {
+                for _ in 0..<Int.random(in: 1...2, using: &random) {
+                    let piece = Array(MemberScannerTests.pieces.randomElement(using: &random)!.utf8)
+                    let place = Int.random(in: 0..<bytes.count, using: &random)
+                    bytes.replaceSubrange(place..<min(bytes.count, place + Int.random(in: 0...2, using: &random)), with: piece.prefix(Int.random(in: 0...3, using: &random)))
+                }
+            }
+            let expected = try? reference(bytes, names)
+            let found = try? scan(bytes, with: &scanner)
+            #expect((found == nil) == (expected == nil), "seed \(seed): \(String(decoding: bytes, as: UTF8.self))")
+            guard let expected, let (members, wanted) = found else { continue }
+            accepted += 1
+            #expect(members.bson == expected.bson, "seed \(seed): \(String(decoding: bytes, as: UTF8.self))")
+            #expect(wanted == expected.wanted && members.hasNUL == expected.hasNUL, "seed \(seed): \(String(decoding: bytes, as: UTF8.self))")
+        }
+        #expect(accepted > 80)
+    }
+
+    @Test func takesObjectsOfThousandsOfMembers() throws {
+        var scanner = MemberScanner(lookingFor: [Array("p4999".utf8)])
+        let text = Array("{" .utf8) + (0..<5000).flatMap { Array((($0 == 0 ? "" : ",") + "\"p\($0)\":\"v\($0)\"").utf8) } + Array("}".utf8)
+        for _ in 0..<2 {
+            let (members, wanted) = try scan(text, with: &scanner)
+            #expect(wanted == ["v4999"])
+            #expect(BSONDocument(bytes: members.bson).elements.map(\.key.string) == (0..<5000).map { "p\($0)" })
+        }
+    }
+
+    /// No member of BSON is longer than twice its JSON: the worst is an empty name with one digit, which only the slow path takes, and
+    /// the shortest strings.
+    @Test func shortMembersFitTheMemory() throws {
+        var scanner = MemberScanner(lookingFor: [])
+        for value in ["1", "\"\"", "null"] {
+            let text = Array(("{" + Array(repeating: "\"\":\(value)", count: 10_000).joined(separator: ",") + "}").utf8)
+            let (members, _) = try scan(text, with: &scanner)
+            #expect(BSONDocument(bytes: members.bson).elements.map(\.key.string) == [""])
+        }
+    }
+
+    /// JSON of a document's members is what `value` writes, whatever stands in them.
+    @Test(arguments: 1...50 as ClosedRange<UInt64>) func membersAreWrittenAsValuesAre(seed: UInt64) throws {
+        var random = SeededRandom(state: seed)
+        let letters = Array("abc\"\\\n\r\t\u{1}\u{1F}é東🚀 /") + (0..<20).map { Character(String($0 % 10)) }
+        func text() -> String { String((0..<Int.random(in: 0...20, using: &random)).map { _ in letters.randomElement(using: &random)! }) }
+        let document = BSONDocument((0..<Int.random(in: 0...10, using: &random)).map { index in
+            let value: BSONValue = switch Int.random(in: 0..<10, using: &random) {
+            case 0: .null
+            case 1: ["inner": .string(text())]
+            case 2: .int64(7)
+            default: .string(text())
+            }
+            return ("\(index)" + text(), value)
+        })
+        let outer: BSONDocument = ["properties": .document(document)]
+        let element = try #require(Array(outer.elements).first)
+        var fast = JSONWriter()
+        fast.object { $0.members(of: element.document, date: { _, _ in }) }
+        var slow = JSONWriter()
+        slow.value(element, date: { _, _ in })
+        let bytes = fast.finish()
+        let expected = slow.finish()
+        #expect(bytes == expected)
+        let parsed = try #require(JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any])
+        for (key, value) in document.elements.map({ ($0.key.string, $0.string) }) where value != nil { #expect(parsed[key] as? String == value) }
+    }
+}
