@@ -30,9 +30,8 @@ let package = Package(
     products: [.executable(name: "hubspot-sync", targets: ["hubspot-sync"])],
     dependencies: [
         .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1", traits: []),
-        .package(url: "https://github.com/hummingbird-project/swift-mustache.git", from: "2.1.1"),
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-configuration.git", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-configuration.git", from: "1.4.0", traits: []),  // JSON would bring Foundation
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics.git", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
@@ -64,7 +63,6 @@ let package = Package(
             dependencies: [
                 "Model", "Bytes", "Rules", "Signature", "Mongo", "Store", "Sync", "HubSpot", hummingbird, hummingbirdCore, httpTypes, lifecycle, nioCore, nioHTTP, nioHTTPTypes,
                 logging, metrics, nioLocks,
-                .product(name: "Mustache", package: "swift-mustache"),
             ],
             resources: [.embedInCode("Admin/Files")],  // part of the binary: nothing is installed beside it
             swiftSettings: pointerFree),
@@ -80,7 +78,9 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
             ],
-            swiftSettings: settings),
+            swiftSettings: settings,
+            // Nobody loads symbols from it: 2 MB of names.
+            linkerSettings: [.unsafeFlags(["-Xlinker", "--no-export-dynamic"], .when(platforms: [.linux], configuration: .release))]),
         // Programs in C that do only what cannot be avoided, and the benchmarks of the service beside them.
         .target(name: "CBaseline", dependencies: ["CMongo", "COpenSSL"]),
         .executableTarget(

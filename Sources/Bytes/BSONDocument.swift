@@ -95,7 +95,11 @@ public struct BSONElements: Sequence, Sendable {
 public struct BSONKey: Sendable {
     public let bytes: ArraySlice<UInt8>
 
-    public func matches(_ name: String) -> Bool { bytes.count == name.utf8.count && bytes.elementsEqual(name.utf8) }
+    public func matches(_ name: String) -> Bool {
+        guard bytes.count == name.utf8.count else { return false }
+        var name = name
+        return bytes.withUnsafeBytes { bytes in name.withUTF8 { bytes.isEmpty || memcmp(bytes.baseAddress!, $0.baseAddress!, bytes.count) == 0 } }
+    }
     public var string: String { String(decoding: bytes, as: UTF8.self) }
 }
 

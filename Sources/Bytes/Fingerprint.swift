@@ -8,9 +8,22 @@ public struct Fingerprint: Sendable {
     public mutating func add(_ bytes: [UInt8]) {
         mix(UInt64(bytes.count))
         bytes.withUnsafeBytes { raw in
+            func word(_ offset: Int) -> UInt64 { UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) }
             var offset = 0
+            if raw.count >= 32 {
+                // Four at once: a product has to wait for the one before.
+                var a = state, b = ~state, c = state &+ 1, d = state &- 1
+                while offset + 32 <= raw.count {
+                    a = Fingerprint.mixed(a, word(offset))
+                    b = Fingerprint.mixed(b, word(offset + 8))
+                    c = Fingerprint.mixed(c, word(offset + 16))
+                    d = Fingerprint.mixed(d, word(offset + 24))
+                    offset += 32
+                }
+                state = Fingerprint.mixed(Fingerprint.mixed(Fingerprint.mixed(a, b), c), d)
+            }
             while offset + 8 <= raw.count {
-                mix(UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self)))
+                mix(word(offset))
                 offset += 8
             }
             var tail: UInt64 = 0
@@ -31,9 +44,11 @@ public struct Fingerprint: Sendable {
         return Int64(bitPattern: last.state)
     }
 
+    private mutating func mix(_ word: UInt64) { state = Fingerprint.mixed(state, word) }
+
     /// The full 128-bit product, folded: every bit of the word reaches every bit of the state.
-    private mutating func mix(_ word: UInt64) {
+    @inline(__always) private static func mixed(_ state: UInt64, _ word: UInt64) -> UInt64 {
         let product = (state ^ word ^ 0xA076_1D64_78BD_642F).multipliedFullWidth(by: 0xE703_7ED1_A0B4_28DB)
-        state = product.high ^ product.low &+ 0x8EBC_6AF0_9C88_C6E3
+        return product.high ^ product.low &+ 0x8EBC_6AF0_9C88_C6E3
     }
 }

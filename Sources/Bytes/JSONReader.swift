@@ -318,14 +318,23 @@ public struct JSONReader: Sendable {
         }
     }
 
+    /// The string whose characters begin at `start`; nil when it has no end, or an escape that does not exist.
+    func escapedString(from start: Int) -> Slice? {
+        let end = bytes.withUnsafeBytes { JSONReader.scanString($0, from: start).end }
+        guard end < bytes.count, bytes[end] == UInt8(ascii: "\"") else { return nil }
+        let slice = Slice(range: start..<end, isEscaped: true)
+        return wrongEscape(in: slice) == nil ? slice : nil
+    }
+
     private func checkEscapes(_ slice: Slice) throws(JSONError) {
-        let wrong = bytes.withUnsafeBytes { bytes -> Int? in
+        if let wrong = wrongEscape(in: slice) { throw JSONError(.syntax, at: wrong) }
+    }
+
+    private func wrongEscape(in slice: Slice) -> Int? {
+        bytes.withUnsafeBytes { bytes -> Int? in
             var index = slice.range.lowerBound
-            while index < slice.range.upperBound {
-                guard bytes[index] == UInt8(ascii: "\\") else {
-                    index += 1
-                    continue
-                }
+            while let escape = JSONReader.escape(in: bytes, index..<slice.range.upperBound) {
+                index = escape
                 switch bytes[index + 1] {
                 case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"),
                     UInt8(ascii: "n"), UInt8(ascii: "r"), UInt8(ascii: "t"):
@@ -337,7 +346,6 @@ public struct JSONReader: Sendable {
             }
             return nil
         }
-        if let wrong { throw JSONError(.syntax, at: wrong) }
     }
 
     /// Copies the string's characters to memory that has room for all of the slice, and gives their number: escapes only become shorter.
@@ -359,12 +367,14 @@ public struct JSONReader: Sendable {
             target.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)
             count += 1
         }
-        while index < text.count {
-            guard text[index] == UInt8(ascii: "\\") else {
-                put(text[index])
-                index += 1
-                continue
-            }
+        func copy(through end: Int) {
+            guard index < end else { return }
+            (target + count).copyMemory(from: text.baseAddress! + index, byteCount: end - index)
+            count += end - index
+        }
+        while let escape = JSONReader.escape(in: text, index..<text.count) {
+            copy(through: escape)
+            index = escape
             switch text[index + 1] {
             case UInt8(ascii: "b"): put(0x08)
             case UInt8(ascii: "f"): put(0x0C)
@@ -386,7 +396,14 @@ public struct JSONReader: Sendable {
             }
             index += 2
         }
+        copy(through: text.count)
         return count
+    }
+
+    /// The offset of the next backslash.
+    private static func escape(in bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> Int? {
+        guard let base = bytes.baseAddress, let found = memchr(base + range.lowerBound, 0x5C, range.count) else { return nil }
+        return UnsafeRawPointer(found) - base
     }
 
     private static func hex(_ text: UnsafeRawBufferPointer, at index: Int) -> UInt16? {

@@ -16,8 +16,9 @@ public struct TextMembers: Sendable {
 
 /// Reads objects whose values are text or null straight into BSON, one after the other in the same memory.
 ///
-/// HubSpot's `properties` are most of what it sends. A member without escapes and white space is read, checked and copied in one pass
-/// over its words; any other is left to `JSONReader`.
+/// HubSpot's `properties` are most of what it sends. A member without white space is read, checked and copied in one pass over its
+/// words, escapes apart; any other is left to `JSONReader`. The records of a page have the same names in the same order, so a name is first
+/// compared with the one in its place in the object before.
 public struct MemberScanner: ~Copyable {
     private let names: [[UInt8]]
     private var writer: BSONWriter
@@ -26,6 +27,12 @@ public struct MemberScanner: ~Copyable {
     private var slotsTaken = 0
     /// Counts objects, so that the slots need no clearing.
     private var object: UInt32 = 0
+    /// The names of the object before, each once, in their order, and as many of this object's as `expected` says.
+    private var usual = NameSequence()
+    /// How many members of this object have come; the next one's place in `usual`.
+    private var expected = 0
+    /// Whether this object has other names than the one before: from there on they are in `slots` and `usual`.
+    private var isUnusual = false
 
     private struct Slot {
         /// 0: free.
@@ -52,6 +59,8 @@ public struct MemberScanner: ~Copyable {
     /// - Throws: when the text is damaged or no object comes.
     public mutating func read(_ json: inout JSONReader) throws(JSONError) -> TextMembers {
         object += 1
+        expected = 0
+        isUnusual = false
         writer.restart()
         let start = json
         var values = [JSONReader.Slice?](repeating: nil, count: names.count)
@@ -67,9 +76,9 @@ public struct MemberScanner: ~Copyable {
                 hasNUL = true
                 continue
             }
-            let (isNew, wanted) = note(characters.withUnsafeBytes { MemberScanner.hash($0) })
+            let (isNew, wanted) = characters.withUnsafeBytes { meet($0, hash: MemberScanner.hash($0)) }
             mayRepeat = mayRepeat || !isNew
-            if wanted >= 0, names[wanted] == characters { values[wanted] = value }
+            if wanted >= 0 { values[wanted] = value }
             writer.append(name, value, of: json)
         }
         let bson = writer.finished()
@@ -97,31 +106,42 @@ public struct MemberScanner: ~Copyable {
                     guard text.take(UInt8(ascii: ",")) else { break }
                 }
                 text.out += 1  // the type, once it is known
-                var hash = MemberScanner.seed
                 guard text.take(UInt8(ascii: "\"")) else {
                     text = member
                     break
                 }
                 let nameStart = text.index
-                guard text.copyString(hashing: &hash), text.index <= text.last, text.start[text.index + 1] == UInt8(ascii: ":") else {
-                    text = member
-                    break
+                let isUsual = expected < usual.count && text.copy(usual, expected)
+                var hash = MemberScanner.seed
+                var nameEnd = nameStart
+                if !isUsual {
+                    guard text.copyString(hashing: &hash), text.index <= text.last, text.start[text.index + 1] == UInt8(ascii: ":") else {
+                        text = member
+                        break
+                    }
+                    nameEnd = text.index
+                    hash = MemberScanner.finish(hash, count: nameEnd - nameStart)
+                    text.put(0)
+                    text.index += 2
                 }
-                let nameEnd = text.index
-                hash = MemberScanner.finish(hash, count: nameEnd - nameStart)
-                text.put(0)
-                text.index += 2
                 var value: JSONReader.Slice?
                 if text.take(UInt8(ascii: "\"")) {
                     let length = text.out
                     let valueStart = text.index
                     text.out += 4
                     var ignored: UInt64 = 0
-                    guard text.copyString(hashing: &ignored) else {
+                    if text.copyString(hashing: &ignored) {
+                        value = JSONReader.Slice(range: valueStart..<text.index, isEscaped: false)
+                    } else if let slice = json.escapedString(from: valueStart), slice.range.upperBound <= text.last {
+                        // The word behind its quote may be read, too.
+                        text.out = length + 4 + json.copyCharacters(of: slice, to: length + 4)
+                        text.index = slice.range.upperBound
+                        text.isASCII = false  // it may be: rare enough
+                        value = slice
+                    } else {
                         text = member
                         break
                     }
-                    value = JSONReader.Slice(range: valueStart..<text.index, isEscaped: false)
                     text.put(0)
                     text.index += 1
                     UnsafeMutableRawPointer(length).storeBytes(of: Int32(truncatingIfNeeded: text.out - length - 4).littleEndian, as: Int32.self)
@@ -138,12 +158,14 @@ public struct MemberScanner: ~Copyable {
                     text.isASCII = true
                 }
                 needsComma = true
-                let (isNew, wanted) = note(hash)
-                if !isNew { mayRepeat = true }
-                if wanted >= 0, names[wanted].withUnsafeBytes({ name in
-                    name.count == nameEnd - nameStart && memcmp(name.baseAddress!, text.start + nameStart, name.count) == 0
-                }) {
-                    values[wanted] = value
+                if isUsual {
+                    let wanted = usual[expected].wanted
+                    if wanted >= 0 { values[wanted] = value }
+                    expected += 1
+                } else {
+                    let (isNew, wanted) = meet(UnsafeRawBufferPointer(start: text.start + nameStart, count: nameEnd - nameStart), hash: hash)
+                    if !isNew { mayRepeat = true }
+                    if wanted >= 0 { values[wanted] = value }
                 }
             }
             return (text.index, needsComma, text.out - begin)
@@ -186,6 +208,28 @@ public struct MemberScanner: ~Copyable {
             UnsafeRawPointer(start + index).loadUnaligned(as: UInt32.self).littleEndian == 0x6C6C_756E
         }
 
+        /// Copies the name that stands in that place, if it comes, and stops behind its colon.
+        @inline(__always) mutating func copy(_ names: borrowing NameSequence, _ place: Int) -> Bool {
+            let name = names[place]
+            guard index + name.count <= last else { return false }
+            let here = UnsafeRawPointer(start + index), there = names.text + name.start, out = UnsafeMutableRawPointer(out)
+            var offset = 0
+            var word = here.loadUnaligned(as: UInt64.self)
+            while offset + 8 < name.count {
+                guard word == there.loadUnaligned(fromByteOffset: offset, as: UInt64.self) else { return false }
+                out.storeBytes(of: word, toByteOffset: offset, as: UInt64.self)
+                offset += 8
+                word = here.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+            }
+            let difference = word ^ there.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+            guard difference.littleEndian & name.lastMask == 0 else { return false }
+            out.storeBytes(of: word, toByteOffset: offset, as: UInt64.self)
+            index += name.count
+            self.out += name.count - 2
+            put(0)
+            return true
+        }
+
         /// Copies up to the closing quote and stops there; false when something else comes first.
         @inline(__always) mutating func copyString(hashing hash: inout UInt64) -> Bool {
             while index <= last {
@@ -226,6 +270,28 @@ public struct MemberScanner: ~Copyable {
         var last: UInt64 = 0
         for offset in 0..<name.count - index { last |= UInt64(name[index + offset]) << UInt64(offset * 8) }
         return finish(mix(hash, last), count: name.count)
+    }
+
+    /// Takes a name that came in this object.
+    ///
+    /// - Returns: whether it is the first of its hash, and where in `names` it is; -1 for others.
+    private mutating func meet(_ name: UnsafeRawBufferPointer, hash: UInt64) -> (isNew: Bool, wanted: Int) {
+        if !isUnusual {
+            if expected < usual.count, usual.holds(name, at: expected) {
+                defer { expected += 1 }
+                return (true, usual[expected].wanted)
+            }
+            isUnusual = true
+            usual.truncate(to: expected)
+            for place in 0..<expected { _ = note(usual[place].hash) }
+        }
+        var (isNew, wanted) = note(hash)
+        if wanted >= 0, !names[wanted].elementsEqual(name) { wanted = -1 }
+        if isNew {
+            usual.append(name, hash: hash, wanted: wanted)
+            expected += 1
+        }
+        return (isNew, wanted)
     }
 
     /// Notes that a name came in this object.
@@ -279,5 +345,49 @@ public struct MemberScanner: ~Copyable {
         var writer = BSONWriter(capacity: 4096)
         for member in members { writer.append(member.name, member.value, of: json) }
         return writer.finish()
+    }
+}
+
+/// Different names in the order in which they came, each with the quote and the colon that follow it in JSON.
+private struct NameSequence: ~Copyable {
+    struct Name {
+        let hash: UInt64
+        /// Its place among those that are looked for; -1 for others.
+        let wanted: Int
+        /// Where it begins in `text`.
+        let start: Int
+        /// Its bytes, with quote and colon.
+        let count: Int
+
+        /// Of its last word, full or not, the bits that belong to it.
+        var lastMask: UInt64 { ~0 >> UInt64(-count * 8 & 63) }
+    }
+
+    private var names: [Name] = []
+    private var bytes = OutputBuffer(capacity: 2048)
+
+    var count: Int { names.count }
+
+    subscript(place: Int) -> Name { @inline(__always) get { names[place] } }
+
+    /// A word may be read at the last name's last byte.
+    var text: UnsafeRawPointer { bytes.start }
+
+    func holds(_ name: UnsafeRawBufferPointer, at place: Int) -> Bool {
+        let known = names[place]
+        return UnsafeRawBufferPointer(start: text + known.start, count: known.count - 2).elementsEqual(name)
+    }
+
+    mutating func append(_ name: UnsafeRawBufferPointer, hash: UInt64, wanted: Int) {
+        names.append(Name(hash: hash, wanted: wanted, start: bytes.count, count: name.count + 2))
+        bytes.append(name)
+        bytes.append("\":")
+        bytes.reserve(8)
+    }
+
+    mutating func truncate(to count: Int) {
+        guard count < names.count else { return }
+        bytes.truncate(to: names[count].start)
+        names.removeSubrange(count...)
     }
 }

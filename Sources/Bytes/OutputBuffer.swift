@@ -9,7 +9,11 @@ struct OutputBuffer: ~Copyable {
 
     var array: [UInt8] { Array(storage[..<count]) }
 
+    var start: UnsafeRawPointer { UnsafeRawPointer(storage.baseAddress.unsafelyUnwrapped) }
+
     mutating func removeAll() { count = 0 }
+
+    mutating func truncate(to count: Int) { self.count = min(self.count, count) }
 
     // MARK: Appending
 

@@ -96,8 +96,12 @@ static bool insert(mongoc_collection_t *collection, job *work)
    return ok;
 }
 
+/* Changes every document: MongoDB passes over a `$set` of what is there already. */
 static bool update(mongoc_collection_t *collection, job *work)
 {
+   struct timespec time;
+   clock_gettime(CLOCK_REALTIME, &time);
+   int64_t milliseconds = time.tv_sec * 1000 + time.tv_nsec / 1000000;
    bson_t *unordered = BCON_NEW("ordered", BCON_BOOL(false));
    bson_t *options = BCON_NEW("validate", BCON_BOOL(false), "upsert", BCON_BOOL(work->upsert));
    bool ok = true;
@@ -109,7 +113,9 @@ static bool update(mongoc_collection_t *collection, job *work)
          bson_iter_init_find(&id, work->documents[k], "_id");
          bson_append_iter(&selector, "_id", 3, &id);
          bson_append_document_begin(&change, "$set", 4, &set);
-         bson_copy_to_excluding_noinit(work->documents[k], &set, "_id", NULL);
+         bson_copy_to_excluding_noinit(work->documents[k], &set, "_id", "lastSyncedAt", work->upsert ? NULL : "hubspotUpdatedAt", NULL);
+         bson_append_date_time(&set, "lastSyncedAt", -1, milliseconds);
+         if (!work->upsert) bson_append_date_time(&set, "hubspotUpdatedAt", -1, milliseconds);
          bson_append_document_end(&change, &set);
          mongoc_bulk_operation_update_one_with_opts(bulk, &selector, &change, options, NULL);
          bson_destroy(&selector);

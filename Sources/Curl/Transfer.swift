@@ -128,6 +128,9 @@ final class Transfer: @unchecked Sendable {
             isTooLarge = true
             return 0
         }
+        if body.isEmpty, let length = headers["content-length"].flatMap({ Int($0) }), length > 0 {
+            body.reserveCapacity(min(length, request.bodyBytesMax))
+        }
         body.append(contentsOf: bytes)
         return bytes.count
     }

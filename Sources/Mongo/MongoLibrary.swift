@@ -1,8 +1,15 @@
 internal import CMongo
+internal import Glibc
 internal import Logging
 
 /// libmongoc's state of the whole process. Never cleaned up: the process ends with it.
-enum MongoLibrary {
+public enum MongoLibrary {
+    /// Takes the name from the shared memory in which libmongoc counts for its `mongoc-stat`, which it makes as soon as it is loaded: for
+    /// the first thing that a process does.
+    ///
+    /// A killed process would leave `/dev/shm/mongoc-<its id>` for ever, and a later one with that id a warning on standard error.
+    public static func unlinkCounters() { shm_unlink("/mongoc-\(getpid())") }
+
     /// Runs once, at the first connection.
     static let start: Void = {
         mongoc_init()

@@ -12,7 +12,7 @@ extension MirrorReader {
     public func documents(of ids: [String], _ type: RecordType) async throws -> [String: BSONDocument] {
         try await database.run { client in
             var documents: [String: BSONDocument] = [:]
-            try client.find(MongoQuery(["_id": ["$in": .strings(ids)]], batchSize: max(1, ids.count)), in: type.rawValue) { document in
+            try client.find(MongoQuery(["_id": ["$in": .strings(ids)]], batchSize: ids.count + 1), in: type.rawValue) { document in
                 if let id = document["_id"]?.string { documents[id] = document }
             }
             return documents

@@ -179,7 +179,7 @@ public struct MirrorWriter: Sendable {
                 var writes: [MongoWrite] = []
                 // Looking first is cheap, and most are equal already.
                 let query = MongoQuery(
-                    ["_id": ["$in": .strings(batch)]], projection: BSONDocument([(field, 1)]), batchSize: batch.count)
+                    ["_id": ["$in": .strings(batch)]], projection: BSONDocument([(field, 1)]), batchSize: batch.count + 1)
                 try client.find(query, in: type.rawValue) { document in
                     guard let id = document["_id"]?.string, let wanted = ids[id] else { return }
                     let known = document["associations"]?.document?[other.rawValue]?.array?.compactMap(\.string)
@@ -196,6 +196,8 @@ public struct MirrorWriter: Sendable {
     // MARK: One batch
 
     private static func newest(of records: [Record], _ type: RecordType) -> [Record] {
+        // As in a page of the list, but for one in which the ids become longer.
+        if zip(records, records.dropFirst()).allSatisfy({ $0.id < $1.id }), records.allSatisfy({ $0.type == type }) { return records }
         var positions: [String: Int] = [:]
         var newest: [Record] = []
         for record in records {
@@ -232,24 +234,30 @@ public struct MirrorWriter: Sendable {
     private static func versions(
         of records: [Record], in collection: String, by client: borrowing MongoClient
     ) throws -> [String: Version] {
-        var versions: [String: Version] = [:]
+        var versions = [String: Version](minimumCapacity: records.count)
         var fields = ["hubspotUpdatedAt", "archived", "archivedAt", "lastSyncedAt", "contentHash"]
         if records.contains(where: { !$0.associations.isEmpty }) { fields.append("associations") }
         let query = MongoQuery(
-            ["_id": ["$in": .strings(records.map(\.id))]], projection: BSONDocument(fields.map { ($0, 1) }), batchSize: records.count)
+            ["_id": ["$in": .strings(records.map(\.id))]], projection: BSONDocument(fields.map { ($0, 1) }), batchSize: records.count + 1)
         try client.find(query, in: collection) { document in
             var id: String?
             var version = Version()
             for element in document.elements {
-                switch element.key.string {
-                case "_id": id = element.string
-                case "hubspotUpdatedAt": version.updatedAt = element.milliseconds
-                case "archived": version.archived = element.bool ?? false
-                case "archivedAt": version.archivedAt = element.milliseconds
-                case "lastSyncedAt": version.lastSyncedAt = element.milliseconds
-                case "contentHash": version.contentHash = element.integer
-                case "associations": version.associations = element.value.document
-                default: break
+                let key = element.key
+                if key.matches("_id") {
+                    id = element.string
+                } else if key.matches("hubspotUpdatedAt") {
+                    version.updatedAt = element.milliseconds
+                } else if key.matches("archived") {
+                    version.archived = element.bool ?? false
+                } else if key.matches("archivedAt") {
+                    version.archivedAt = element.milliseconds
+                } else if key.matches("lastSyncedAt") {
+                    version.lastSyncedAt = element.milliseconds
+                } else if key.matches("contentHash") {
+                    version.contentHash = element.integer
+                } else if key.matches("associations") {
+                    version.associations = element.value.document
                 }
             }
             if let id { versions[id] = version }

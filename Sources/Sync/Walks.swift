@@ -34,7 +34,7 @@ struct Page: Sendable {
 
     /// Those up to `last`, and whether the range ends with them.
     func records(through last: Int64?) -> (records: [Record], isLast: Bool) {
-        guard let last else { return (records, after == nil) }
+        guard let last, ids.count < count || ids.contains(where: { $0 >= last }) else { return (records, after == nil) }
         return (records.filter { Int64($0.id).map { $0 <= last } ?? true }, after == nil || ids.contains { $0 >= last })
     }
 }
@@ -106,8 +106,8 @@ actor Walks {
             guard !walked.contains(range.above), range.above != held else { return false }
             if range.after != nil { return true }
             guard range.first != nil else { return true }
-            // The last one is still being cut.
-            return cursors != nil && (range.through != nil || walk.isCut)
+            // The last one is still being cut: better that it waits, but not that everything does.
+            return cursors != nil && (range.through != nil || walk.isCut || walked.isEmpty)
         }
         if let range { walked.insert(range.above) }
         return range

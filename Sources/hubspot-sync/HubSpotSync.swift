@@ -1,4 +1,5 @@
 import ArgumentParser
+import Mongo
 
 /// `hubspot-sync`: the service and the commands around it.
 @main
@@ -16,6 +17,11 @@ struct HubSpotSync: AsyncParsableCommand {
             SimulateCommand.self, WebhookCommand.self,
         ],
         defaultSubcommand: ServeCommand.self)
+
+    static func main() async {
+        MongoLibrary.unlinkCounters()
+        await main(nil)
+    }
 }
 
 /// One readable sentence on standard error, exit code 1.

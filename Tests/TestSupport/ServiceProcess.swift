@@ -209,6 +209,9 @@ public final class ServiceProcess: @unchecked Sendable {  // `lock` guards every
         _ = await exit()
     }
 
+    /// Its process id.
+    public var identifier: Int32 { process.processIdentifier }
+
     /// What other users see of it: program and arguments, as `ps` shows them.
     public var commandLine: [UInt8] {
         get throws { Array(try Data(contentsOf: URL(fileURLWithPath: "/proc/\(process.processIdentifier)/cmdline"))) }

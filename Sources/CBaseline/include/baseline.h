@@ -18,7 +18,7 @@ void baseline_hmac(void *key, const uint8_t *message, size_t length, uint8_t *ta
 
 /* All documents, `batch` in a message; `threads` connections, each with its share. */
 double baseline_insert(const char *uri, const char *collection, const uint8_t *documents, size_t count, size_t batch, int threads);
-/* `$set` of every member but `_id`, by `_id`. */
+/* `$set` of every member but `_id`, by `_id`, with another `lastSyncedAt`; unless it upserts, with another `hubspotUpdatedAt` too. */
 double baseline_update(const char *uri, const char *collection, const uint8_t *documents, size_t count, size_t batch, bool upsert);
 /* `_id` and four small members of all documents, by `_id`, `batch` at a time. */
 double baseline_versions(const char *uri, const char *collection, const uint8_t *documents, size_t count, size_t batch);

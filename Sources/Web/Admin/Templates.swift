@@ -1,12 +1,10 @@
 import Hummingbird
-import Mustache
 
 /// The pages' templates, which stand as files in `Files` and are part of the binary.
 struct Templates: Sendable {
-    private let library: MustacheLibrary
+    private let templates: [String: Template]
 
     init() throws {
-        MustacheContentTypes.register(Markup(), named: Markup.name)
         let files: [String: [UInt8]] = [
             "head": PackageResources.head_mustache, "bar": PackageResources.bar_mustache, "foot": PackageResources.foot_mustache,
             "login": PackageResources.login_mustache, "error": PackageResources.error_mustache,
@@ -17,8 +15,7 @@ struct Templates: Sendable {
             "records": PackageResources.records_mustache, "record": PackageResources.record_mustache,
             "log": PackageResources.log_mustache,
         ]
-        library = MustacheLibrary(
-            templates: try files.mapValues { try MustacheTemplate(string: "{{% CONTENT_TYPE:\(Markup.name)}}" + String(decoding: $0, as: UTF8.self)) })
+        templates = try files.mapValues { try Template(String(decoding: $0, as: UTF8.self)) }
     }
 
     /// An error for people, with a way back.
@@ -38,31 +35,7 @@ struct Templates: Sendable {
 
     /// - Parameter values: escaped wherever a template names them.
     func render(_ name: String, _ values: [String: Any]) -> String {
-        guard let html = library.render(values, withTemplate: name) else { preconditionFailure("there is no template \(name)") }
-        return html
-    }
-}
-
-/// Escapes for HTML, in text and in quoted attributes.
-///
-/// The library's own escaping goes by what a reader sees as one character: a quote with a combining accent behind it is not a quote to
-/// it, but it is one to a browser.
-struct Markup: MustacheContentType {
-    static let name = "MARKUP"
-
-    func escapeText(_ text: String) -> String {
-        var escaped = String.UnicodeScalarView()
-        escaped.reserveCapacity(text.unicodeScalars.count)
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "&": escaped.append(contentsOf: "&amp;".unicodeScalars)
-            case "<": escaped.append(contentsOf: "&lt;".unicodeScalars)
-            case ">": escaped.append(contentsOf: "&gt;".unicodeScalars)
-            case "\"": escaped.append(contentsOf: "&quot;".unicodeScalars)
-            case "'": escaped.append(contentsOf: "&#39;".unicodeScalars)
-            default: escaped.append(scalar)
-            }
-        }
-        return String(escaped)
+        guard let template = templates[name] else { preconditionFailure("there is no template \(name)") }
+        return template.render(values, templates)
     }
 }
