@@ -63,8 +63,8 @@ enum Samples {
     /// 50 documents as the mirror holds them.
     static let documents: [BSONDocument] = records.prefix(50).map { $0.mirrorDocument(at: Timestamp(milliseconds: 1_763_625_600_000)) }
 
-    /// A webhook body of so many property changes.
-    static func body(_ events: Int, from first: Int = 0) -> [UInt8] {
+    /// A webhook body of so many property changes; of a type that is not mirrored, they are stored and nothing more.
+    static func body(_ events: Int, from first: Int = 0, of type: String = "contact") -> [UInt8] {
         var json = JSONWriter(capacity: events * 300)
         json.array { json in
             for event in 0..<events {
@@ -80,7 +80,7 @@ enum Samples {
                     json.key("occurredAt")
                     json.integer(1_763_625_600_000 + first + event)
                     json.key("subscriptionType")
-                    json.string("contact.propertyChange")
+                    json.string("\(type).propertyChange")
                     json.key("attemptNumber")
                     json.integer(0)
                     json.key("objectId")

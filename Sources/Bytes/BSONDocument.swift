@@ -27,7 +27,7 @@ public struct BSONDocument: Sendable, Equatable, ExpressibleByDictionaryLiteral 
 
     /// The first member of that name, converted; nil when there is none.
     public subscript(key: String) -> BSONValue? {
-        elements.first { $0.key.matches(key) }?.value
+        elements.first(named: key)?.value
     }
 }
 
@@ -42,51 +42,86 @@ public struct BSONElements: Sequence, Sendable {
 
     public struct Iterator: IteratorProtocol, Sendable {
         private let bytes: ArraySlice<UInt8>
-        private var position: Int
+        private var position = 4
         private let end: Int
 
         fileprivate init(_ bytes: ArraySlice<UInt8>) {
             self.bytes = bytes
-            position = bytes.startIndex + 4
-            let length = bytes.count >= 5 ? Int(bytes.int32(at: bytes.startIndex)) : 0
-            end = length >= 5 && length <= bytes.count ? bytes.startIndex + length - 1 : bytes.startIndex
+            end = bytes.withUnsafeBytes { ElementPlace.end(of: $0) }
         }
 
         public mutating func next() -> BSONElement? {
-            guard position < end, let type = BSONType(rawValue: bytes[position]) else { return nil }
-            let keyStart = position + 1
-            let offset = bytes.startIndex
-            guard
-                let keyEnd = bytes.withUnsafeBytes({ $0.firstZero(in: (keyStart - offset)..<(end - offset)) }).map({ $0 + offset })
-            else { return nil }
-            let start = keyEnd + 1
-            guard let size = size(of: type, at: start), size >= 0, start + size <= end else { return nil }
-            position = start + size
-            return BSONElement(type: type, key: BSONKey(bytes: bytes[keyStart..<keyEnd]), payload: bytes[start..<start + size])
+            guard let place = bytes.withUnsafeBytes({ ElementPlace($0, at: position, before: end) }) else { return nil }
+            position = place.value.upperBound
+            return BSONElement(place, of: bytes)
         }
+    }
 
-        private func size(of type: BSONType, at start: Int) -> Int? {
-            func length(_ extra: Int) -> Int? {
-                guard start + 4 <= end else { return nil }
-                let value = Int(bytes.int32(at: start))
-                return value < 0 ? nil : value + extra
+    /// The first of that name. The others cost nothing but a look at their names.
+    public func first(named name: String) -> BSONElement? {
+        var name = name
+        let place = bytes.withUnsafeBytes { bytes in
+            name.withUTF8 { name -> ElementPlace? in
+                let end = ElementPlace.end(of: bytes)
+                var position = 4
+                while let place = ElementPlace(bytes, at: position, before: end) {
+                    if place.key.count == name.count, name.isEmpty || memcmp(bytes.baseAddress! + place.key.lowerBound, name.baseAddress!, name.count) == 0 {
+                        return place
+                    }
+                    position = place.value.upperBound
+                }
+                return nil
             }
-            switch type {
-            case .double, .date, .int64, .timestamp: return 8
-            case .string, .javascript: return length(4)
-            case .document, .array: return length(0)
-            case .binary: return length(5)
-            case .objectId: return 12
-            case .bool: return 1
-            case .int32: return 4
-            case .decimal128: return 16
-            case .undefined, .null, .minKey, .maxKey: return 0
-            case .regex:
-                guard let pattern = bytes[start..<end].firstIndex(of: 0),
-                    let options = bytes[(pattern + 1)..<end].firstIndex(of: 0)
-                else { return nil }
-                return options + 1 - start
-            }
+        }
+        return place.map { BSONElement($0, of: bytes) }
+    }
+}
+
+/// Where an element stands in its document, as offsets.
+private struct ElementPlace {
+    let type: BSONType
+    let key: Range<Int>
+    let value: Range<Int>
+
+    /// The element at `position`; nil at the end, and where the bytes are damaged.
+    init?(_ document: UnsafeRawBufferPointer, at position: Int, before end: Int) {
+        guard position < end, let type = BSONType(rawValue: document[position]), let keyEnd = document.firstZero(in: position + 1..<end),
+            let size = ElementPlace.size(of: type, in: document, at: keyEnd + 1, before: end), size >= 0, keyEnd + 1 + size <= end
+        else { return nil }
+        self.type = type
+        key = position + 1..<keyEnd
+        value = keyEnd + 1..<keyEnd + 1 + size
+    }
+
+    /// The offset of the closing zero; 0 for what is no document.
+    static func end(of document: UnsafeRawBufferPointer) -> Int {
+        let length = document.count >= 5 ? Int(int32(document, at: 0)) : 0
+        return length >= 5 && length <= document.count ? length - 1 : 0
+    }
+
+    private static func int32(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> Int32 {
+        Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: Int32.self))
+    }
+
+    private static func size(of type: BSONType, in bytes: UnsafeRawBufferPointer, at start: Int, before end: Int) -> Int? {
+        func length(_ extra: Int) -> Int? {
+            guard start + 4 <= end else { return nil }
+            let value = Int(int32(bytes, at: start))
+            return value < 0 ? nil : value + extra
+        }
+        switch type {
+        case .double, .date, .int64, .timestamp: return 8
+        case .string, .javascript: return length(4)
+        case .document, .array: return length(0)
+        case .binary: return length(5)
+        case .objectId: return 12
+        case .bool: return 1
+        case .int32: return 4
+        case .decimal128: return 16
+        case .undefined, .null, .minKey, .maxKey: return 0
+        case .regex:
+            guard let pattern = bytes.firstZero(in: start..<end), let options = bytes.firstZero(in: pattern + 1..<end) else { return nil }
+            return options + 1 - start
         }
     }
 }
@@ -108,6 +143,15 @@ public struct BSONElement: Sendable {
     public let type: BSONType
     public let key: BSONKey
     let payload: ArraySlice<UInt8>
+
+    fileprivate init(_ place: ElementPlace, of document: ArraySlice<UInt8>) {
+        func slice(_ range: Range<Int>) -> ArraySlice<UInt8> {
+            document[document.startIndex + range.lowerBound..<document.startIndex + range.upperBound]
+        }
+        type = place.type
+        key = BSONKey(bytes: slice(place.key))
+        payload = slice(place.value)
+    }
 
     /// The value of a string, as UTF-8; empty for another type.
     public var stringBytes: ArraySlice<UInt8> {

@@ -2,10 +2,15 @@
 public struct JSONWriter: ~Copyable {
     private var bytes: OutputBuffer
     private var needsComma = false
+    /// Of `plain`.
+    private var scratch: [UInt8] = []
 
     public init(capacity: Int = 256) { bytes = OutputBuffer(capacity: capacity) }
 
     public consuming func finish() -> [UInt8] { bytes.array }
+
+    /// Gives `body` the text where it stands, for who copies it anyway.
+    public consuming func finish<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R { body(bytes.written) }
 
     // MARK: Containers
 
@@ -106,10 +111,10 @@ public struct JSONWriter: ~Copyable {
     /// `"…"` filled by the caller with characters that need no escape.
     public mutating func plain(_ fill: (inout [UInt8]) -> Void) {
         separate()
-        var text: [UInt8] = []
-        fill(&text)
+        scratch.removeAll(keepingCapacity: true)
+        fill(&scratch)
         bytes.append(UInt8(ascii: "\""))
-        bytes.append(text)
+        bytes.append(scratch)
         bytes.append(UInt8(ascii: "\""))
     }
 

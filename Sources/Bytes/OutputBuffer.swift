@@ -7,7 +7,9 @@ struct OutputBuffer: ~Copyable {
 
     deinit { storage.deallocate() }
 
-    var array: [UInt8] { Array(storage[..<count]) }
+    var array: [UInt8] { Array(written) }
+
+    var written: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: storage[..<count]) }
 
     var start: UnsafeRawPointer { UnsafeRawPointer(storage.baseAddress.unsafelyUnwrapped) }
 

@@ -45,33 +45,24 @@ extension Timestamp {
         let day = milliseconds.floorDividing(86_400_000)
         let inDay = milliseconds - day * 86_400_000
         let (year, month, dayOfMonth) = Timestamp.civil(fromDays: day)
-        func digits(_ value: Int64, _ count: Int) {
-            var divisor: Int64 = 1
-            for _ in 1..<count { divisor *= 10 }
-            while divisor > 0 {
-                bytes.append(UInt8(48 + value / divisor % 10))
-                divisor /= 10
-            }
+        func two(_ value: Int64, _ next: UInt8? = nil) {
+            bytes.append(UInt8(48 + value / 10))
+            bytes.append(UInt8(48 + value % 10))
+            if let next { bytes.append(next) }
         }
         if year < 0 || year > 9999 {
             bytes.append(year < 0 ? 0x2D : 0x2B)
-            digits(abs(year), 6)
-        } else {
-            digits(year, 4)
+            two(abs(year) / 10_000)
         }
-        bytes.append(0x2D)
-        digits(month, 2)
-        bytes.append(0x2D)
-        digits(dayOfMonth, 2)
-        bytes.append(0x54)
-        digits(inDay / 3_600_000, 2)
-        bytes.append(0x3A)
-        digits(inDay / 60_000 % 60, 2)
-        bytes.append(0x3A)
-        digits(inDay / 1000 % 60, 2)
-        bytes.append(0x2E)
-        digits(inDay % 1000, 3)
-        bytes.append(0x5A)
+        two(abs(year) / 100 % 100)
+        two(abs(year) % 100, 0x2D)
+        two(month, 0x2D)
+        two(dayOfMonth, 0x54)
+        two(inDay / 3_600_000, 0x3A)
+        two(inDay / 60_000 % 60, 0x3A)
+        two(inDay / 1000 % 60, 0x2E)
+        bytes.append(UInt8(48 + inDay % 1000 / 100))
+        two(inDay % 100, 0x5A)
     }
 
     /// Reads `YYYY-MM-DD`, `YYYY-MM-DDTHH:MM[:SS[.fraction]]` with `Z`, an offset `±HH:MM`, or nothing (read as UTC).

@@ -221,6 +221,14 @@ public struct MirrorWriter: Sendable {
         /// nil unless asked for.
         var associations: BSONDocument?
 
+        /// The record's document as long as it is in this state: every write of another one changes one of these.
+        func filter(_ id: String) -> BSONDocument {
+            BSONDocument([
+                ("_id", .string(id)), ("hubspotUpdatedAt", updatedAt.map(BSONValue.date) ?? .null),
+                ("lastSyncedAt", lastSyncedAt.map(BSONValue.date) ?? .null), ("archived", .bool(archived)),
+            ])
+        }
+
         /// Whether the stored state is newer than the record as it was read at `now`.
         func isNewer(than record: Record, at now: Timestamp) -> Bool {
             if let updatedAt, updatedAt > record.updatedAt.milliseconds { return true }
@@ -293,6 +301,8 @@ public struct MirrorWriter: Sendable {
             {
                 unchanged.append(record)
                 if !changes.isEmpty { outcome.unchanged -= 1 }
+            } else if version.updatedAt == record.updatedAt.milliseconds, version.lastSyncedAt ?? 0 > now.milliseconds {
+                outcome.outdated += 1  // of two readings of one version the later one stays
             } else {
                 changed.append(record)
             }
@@ -324,7 +334,7 @@ public struct MirrorWriter: Sendable {
             }
         }
         if !changed.isEmpty {
-            try update(changed, overtaken: overtaken, in: collection, at: now, by: client, into: &outcome)
+            try update(changed, stored: stored, overtaken: overtaken, in: collection, at: now, by: client, into: &outcome)
         }
         if !unchanged.isEmpty {
             // Those among them that were pending or failed are known to equal HubSpot again.
@@ -345,13 +355,24 @@ public struct MirrorWriter: Sendable {
         return outcome
     }
 
+    /// Updates what is still as it was when the versions were read: that costs MongoDB a fifth less than comparing states itself, which it
+    /// does for all should any have changed meanwhile.
+    ///
     /// - Parameter overtaken: ids that somebody else inserted since the versions were read.
     private static func update(
-        _ records: [Record], overtaken: Set<String>, in collection: String, at now: Timestamp, by client: borrowing MongoClient,
-        into outcome: inout WriteOutcome
+        _ records: [Record], stored: [String: Version], overtaken: Set<String>, in collection: String, at now: Timestamp,
+        by client: borrowing MongoClient, into outcome: inout WriteOutcome
     ) throws {
-        let done = try client.bulk(
-            records.map { .updateOne(MirrorDocument.guarded($0, at: now), update: MirrorDocument.update($0, at: now)) }, in: collection)
+        let updates = records.map { MirrorDocument.update($0, at: now) }
+        var done = try client.bulk(
+            zip(records, updates).map { record, update in
+                .updateOne(stored[record.id]?.filter(record.id) ?? MirrorDocument.guarded(record, at: now), update: update)
+            }, in: collection)
+        if done.matched + done.failures.count < records.count {
+            // Those that were written are written again: they are no newer than themselves.
+            done = try client.bulk(
+                zip(records, updates).map { .updateOne(MirrorDocument.guarded($0, at: now), update: $1) }, in: collection)
+        }
         outcome.updated += done.matched
         outcome.failures += done.failures.map { .init(id: records[$0.index].id, message: "\($0.error)") }
         var unmatched = records.count - done.matched - done.failures.count

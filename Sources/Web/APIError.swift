@@ -71,14 +71,26 @@ struct APIError: Error, Sendable {
 
 extension Response {
     /// A JSON answer that no cache keeps: it holds personal data or the state of a moment.
-    static func json(_ status: HTTPResponse.Status = .ok, _ write: (inout JSONWriter) throws -> Void) rethrows -> Response {
-        var json = JSONWriter(capacity: 1024)
-        try write(&json)
-        return .json(status, json.finish())
+    ///
+    /// - Parameter capacity: about how many bytes it will have.
+    static func json(
+        _ status: HTTPResponse.Status = .ok, capacity: Int = 1024, _ write: (inout JSONWriter) throws -> Void
+    ) rethrows -> Response {
+        .json(status, try ByteBuffer(capacity: capacity, json: write))
     }
 
-    static func json(_ status: HTTPResponse.Status = .ok, _ bytes: [UInt8]) -> Response {
-        Response(status: status, headers: .json, body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+    static func json(_ status: HTTPResponse.Status = .ok, _ bytes: [UInt8]) -> Response { .json(status, ByteBuffer(bytes: bytes)) }
+
+    static func json(_ status: HTTPResponse.Status = .ok, _ bytes: ByteBuffer) -> Response {
+        Response(status: status, headers: .json, body: ResponseBody(byteBuffer: bytes))
+    }
+}
+
+extension ByteBuffer {
+    init(capacity: Int, json write: (inout JSONWriter) throws -> Void) rethrows {
+        var json = JSONWriter(capacity: capacity)
+        try write(&json)
+        self = unsafe json.finish { unsafe ByteBuffer(bytes: $0) }
     }
 }
 

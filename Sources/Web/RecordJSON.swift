@@ -9,6 +9,12 @@ package enum RecordJSON {
     package static func write(_ document: BSONDocument, properties: Set<String>?, to json: inout JSONWriter) {
         json.beginObject()
         for element in document.elements {
+            // Most names are too short for all of these.
+            guard element.key.bytes.count >= 10 || element.key.bytes.first == UInt8(ascii: "_") else {
+                json.key(element.key)
+                json.value(element, date: iso8601)
+                continue
+            }
             // `_id` is `hubspotId` again, and other names with an underscore are some library's own. Associations are read from MongoDB:
             // live reads have none, and the shape is one.
             guard element.key.bytes.first != UInt8(ascii: "_"), !hidden.contains(where: { element.key.matches($0) }) else { continue }

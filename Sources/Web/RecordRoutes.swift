@@ -204,7 +204,11 @@ struct RecordRoutes {
             shown.note(answer, of: key, at: revision)
             if isKnown(tag, request) { return unchanged(answer) }
         }
-        var response = Response.json(.ok, write)
+        return headed(.json(.ok, capacity: documents.reduce(1024) { $0 + $1.bytes.count * 5 / 4 }, write), tag, lastSynced)
+    }
+
+    private func headed(_ response: Response, _ tag: EntityTag?, _ lastSynced: Timestamp?) -> Response {
+        var response = response
         response.headers[.eTag] = tag?.description
         response.headers[.xMirrorAge] = lastSynced.map(RecordRoutes.age)
         return response
@@ -223,10 +227,7 @@ struct RecordRoutes {
     }
 
     private func unchanged(_ shown: Shown) -> Response {
-        var response = Response(status: .notModified, headers: [.cacheControl: "no-store"])
-        response.headers[.eTag] = shown.tag.description
-        response.headers[.xMirrorAge] = shown.lastSynced.map(RecordRoutes.age)
-        return response
+        headed(Response(status: .notModified, headers: [.cacheControl: "no-store"]), shown.tag, shown.lastSynced)
     }
 
     private static func age(_ instant: Timestamp) -> String { String(max(0, (Timestamp.now - instant).milliseconds / 1000)) }
@@ -235,7 +236,7 @@ struct RecordRoutes {
     private static func lastSynced(_ documents: [BSONDocument]) -> Timestamp? {
         var oldest: Int64?
         for document in documents {
-            guard let instant = document.elements.first(where: { $0.key.matches("lastSyncedAt") })?.milliseconds else { return nil }
+            guard let instant = document.elements.first(named: "lastSyncedAt")?.milliseconds else { return nil }
             oldest = min(oldest ?? instant, instant)
         }
         return oldest.map(Timestamp.init(milliseconds:))

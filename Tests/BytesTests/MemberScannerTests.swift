@@ -71,6 +71,32 @@ import Testing
         #expect(accepted > 80)
     }
 
+    /// As pages are: the same names in the same order, but for a record that has fewer, more, others, or one twice.
+    @Test(arguments: 1...40 as ClosedRange<UInt64>) func objectsOfNearlyTheSameNamesEqualTheSlowWay(seed: UInt64) throws {
+        var random = SeededRandom(state: seed)
+        let names = (0..<Int.random(in: 1...20, using: &random)).map { "name_" + String(repeating: "x", count: $0 % 9) + "\($0)é".prefix($0 % 3 + 1) }
+        let wanted = [names.randomElement(using: &random)!, names.randomElement(using: &random)!, "absent"].map { Array($0.utf8) }
+        let looked = Array(Set(wanted))
+        var scanner = MemberScanner(lookingFor: looked)
+        for _ in 0..<60 {
+            var members = names.map { ($0, MemberScannerTests.pieces[Int.random(in: 8..<20, using: &random)]) }
+            switch Int.random(in: 0..<8, using: &random) {
+            case 0: members.remove(at: Int.random(in: 0..<members.count, using: &random))
+            case 1: members.insert(("other", "\"value\""), at: Int.random(in: 0...members.count, using: &random))
+            case 2: members[Int.random(in: 0..<members.count, using: &random)].0 += "y"
+            case 3: members.append((names.randomElement(using: &random)!, "\"again\""))
+            case 4: members.shuffle(using: &random)
+            case 5: members.removeLast(Int.random(in: 0...members.count, using: &random))
+            default: break
+            }
+            let text = "{" + members.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ",") + "}" + String(repeating: " ", count: Int.random(in: 0...20, using: &random))
+            let bytes = Array(text.utf8)
+            let expected = try reference(bytes, looked)
+            let (found, values) = try scan(bytes, with: &scanner)
+            #expect(found.bson == expected.bson && values == expected.wanted, "seed \(seed): \(text)")
+        }
+    }
+
     @Test func takesObjectsOfThousandsOfMembers() throws {
         var scanner = MemberScanner(lookingFor: [Array("p4999".utf8)])
         let text = Array("{" .utf8) + (0..<5000).flatMap { Array((($0 == 0 ? "" : ",") + "\"p\($0)\":\"v\($0)\"").utf8) } + Array("}".utf8)
