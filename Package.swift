@@ -82,7 +82,7 @@ let package = Package(
             // Nobody loads symbols from it: 2 MB of names.
             linkerSettings: [.unsafeFlags(["-Xlinker", "--no-export-dynamic"], .when(platforms: [.linux], configuration: .release))]),
         // Programs in C that do only what cannot be avoided, and the benchmarks of the service beside them.
-        .target(name: "CBaseline", dependencies: ["CMongo", "COpenSSL"]),
+        .target(name: "CBaseline", dependencies: ["CMongo", "COpenSSL", "CCurl"]),
         .executableTarget(
             name: "Benchmarks",
             dependencies: [

@@ -17,7 +17,7 @@ typedef struct {
    int port;
    const baseline_request *requests;
    size_t count;
-   double *latencies;
+   double *latencies, begin, rate;
    _Atomic size_t next, refused;
    _Atomic bool failed;
 } load;
@@ -63,6 +63,11 @@ static void *connection(void *context)
       if (index >= work->count) break;
       const baseline_request *request = &work->requests[index];
       double begin = now();
+      if (work->rate > 0) {
+         double due = work->begin + index / work->rate;
+         if (due > begin) usleep((useconds_t) ((due - begin) * 1e6));
+         begin = due;
+      }
       for (size_t sent = 0; sent < request->length;) {
          ssize_t n = send(fd, request->bytes + sent, request->length - sent, MSG_NOSIGNAL);
          if (n <= 0) {
@@ -82,11 +87,11 @@ static void *connection(void *context)
 }
 
 double baseline_load(
-   int port, const baseline_request *requests, size_t count, int connections, double *latencies, size_t *refused)
+   int port, const baseline_request *requests, size_t count, int connections, double rate, double *latencies, size_t *refused)
 {
-   load work = {.port = port, .requests = requests, .count = count, .latencies = latencies};
-   pthread_t threads[connections];
    double begin = now();
+   load work = {.port = port, .requests = requests, .count = count, .latencies = latencies, .begin = begin, .rate = rate};
+   pthread_t threads[connections];
    for (int i = 0; i < connections; i++) pthread_create(&threads[i], NULL, connection, &work);
    for (int i = 0; i < connections; i++) pthread_join(threads[i], NULL);
    *refused = work.refused;

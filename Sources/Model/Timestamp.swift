@@ -65,9 +65,32 @@ extension Timestamp {
         two(inDay % 100, 0x5A)
     }
 
+    /// Reads what `iso8601` writes and HubSpot sends, `2026-11-20T08:00:00.000Z`; nil for any other form.
+    private init?(usual text: Span<UInt8>) {
+        guard text.count == 24, text[4] == 0x2D, text[7] == 0x2D, text[10] == 0x54, text[13] == 0x3A, text[16] == 0x3A, text[19] == 0x2E,
+            text[23] == 0x5A
+        else { return nil }
+        var isNumber = true
+        func two(_ index: Int) -> Int64 {
+            let high = text[index] &- 48, low = text[index + 1] &- 48
+            if high > 9 || low > 9 { isNumber = false }
+            return Int64(high) * 10 + Int64(low)
+        }
+        let year = two(0) * 100 + two(2), month = two(5), day = two(8), hour = two(11), minute = two(14), second = two(17)
+        let last = text[22] &- 48
+        let fraction = two(20) * 10 + Int64(last)
+        guard isNumber, last <= 9, (1...12).contains(month), day >= 1, day <= Timestamp.days(inMonth: month, of: year), hour < 24, minute < 60, second <= 60
+        else { return nil }
+        milliseconds = Timestamp.days(year, month, day) * 86_400_000 + hour * 3_600_000 + minute * 60_000 + second * 1000 + fraction
+    }
+
     /// Reads `YYYY-MM-DD`, `YYYY-MM-DDTHH:MM[:SS[.fraction]]` with `Z`, an offset `±HH:MM`, or nothing (read as UTC).
     /// Digits of the fraction beyond the third are dropped. Anything else is nil.
     public init?(iso8601 text: Span<UInt8>) {
+        if let usual = Timestamp(usual: text) {
+            self = usual
+            return
+        }
         var index = 0
         guard let year = Timestamp.number(4, of: text, at: &index), Timestamp.take(0x2D, of: text, at: &index), let month = Timestamp.number(2, of: text, at: &index), Timestamp.take(0x2D, of: text, at: &index), let day = Timestamp.number(2, of: text, at: &index),
             (1...12).contains(month), day >= 1, day <= Timestamp.days(inMonth: month, of: year)

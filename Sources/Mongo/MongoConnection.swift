@@ -28,6 +28,14 @@ final class MongoConnection: MongoCalls, @unchecked Sendable {
         }
         databaseName = String(cString: path)
         hosts = MongoConnection.hosts(of: uri)
+        // The driver takes both, and then never reaches anybody.
+        guard hosts.split(separator: ",").allSatisfy({ $0.contains("[") == $0.contains("]") }) else {
+            throw MongoError(.settings, message: "a host of the MongoDB URI has a bracket without its other one; expected [IPv6 address]:port")
+        }
+        if let mechanism = mongoc_uri_get_auth_mechanism(uri).map({ String(cString: $0) }), !MongoConnection.mechanisms.contains(mechanism) {
+            throw MongoError(
+                .settings, message: "the MongoDB URI names no authMechanism that there is; expected one of \(MongoConnection.mechanisms.joined(separator: ", "))")
+        }
         MongoConnection.apply(settings, to: uri)
         guard let pool = mongoc_client_pool_new_with_error(uri, &error) else {
             // An SRV name that does not resolve, or TLS options that do not fit each other.
@@ -60,6 +68,9 @@ final class MongoConnection: MongoCalls, @unchecked Sendable {
         // Fails only when it was shut down before, which is what is wanted.
         try? await threads.shutdownGracefully()
     }
+
+    /// - Source: mongoc 1.23, `mongoc_uri_t`, "Authentication options".
+    private static let mechanisms = ["SCRAM-SHA-256", "SCRAM-SHA-1", "MONGODB-X509", "MONGODB-AWS", "GSSAPI", "PLAIN"]
 
     private static func hosts(of uri: OpaquePointer) -> String {
         if let name = mongoc_uri_get_srv_hostname(uri) { return String(cString: name) }

@@ -6,7 +6,8 @@ import Store
 
 /// Finds what changed since the last sync by searching for it, and brings the mirror up to it.
 ///
-/// Repairs what webhooks missed, except deletions, which no search shows, and association changes, which move no date.
+/// Repairs what webhooks missed, except deletions, which no search shows, and association changes of records that the mirror has, which
+/// move no date.
 ///
 /// - Source: platform page, section 5.6: search lags, reaches 10,000 hits, and many records can share one millisecond.
 struct IncrementalSync: Sendable {
@@ -112,6 +113,22 @@ struct IncrementalSync: Sendable {
                 answer.failures, type, properties: properties, as: .incremental)
             outcome += second.outcome
             await report(.page(outcome, second.failures, nil))
+        }
+        try await relate(changed.filter { known[$0] == nil }, type, report)
+    }
+
+    /// Reads the associations of records that the mirror did not have. The records are right without them, and a reconciliation follows.
+    private func relate(_ ids: [String], _ type: RecordType, _ report: @Sendable (FullSync.Report) async -> Void) async throws {
+        for other in RecordType.allCases where !ids.isEmpty {
+            do {
+                for id in try await Associations(mirror: mirror, hubspot: hubspot).refresh(ids, of: type, to: [other], as: .incremental).failed {
+                    await report(.trouble("\(type.rawValue) \(id): HubSpot could not read its associations"))
+                }
+            } catch {
+                try Task.checkCancellation()
+                if case .missingScopes? = (error as? HubSpotError)?.kind { continue }  // full syncs tell
+                await report(.trouble("associations of \(ids.count) \(type.rawValue) could not be read: \(error)"))
+            }
         }
     }
 }

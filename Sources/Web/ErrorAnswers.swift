@@ -19,13 +19,14 @@ struct ErrorAnswers: RouterMiddleware {
         do {
             return try await next(request, context)
         } catch {
-            let answer = ErrorAnswers.answer(to: error)
+            let isForPeople = ErrorAnswers.isForPeople(request)
+            let answer = ErrorAnswers.answer(to: error, isForPeople: isForPeople)
             if answer.status.code >= 500 {
                 context.logger.warning(
                     "Request failed",
                     metadata: ["path": "\(request.uri.path)", "code": "\(answer.code)", "error": "\(error)"])
             }
-            return ErrorAnswers.isForPeople(request) ? templates.page(of: answer) : answer.response(requestID: context.requestID)
+            return isForPeople ? templates.page(of: answer) : answer.response(requestID: context.requestID)
         }
     }
 
@@ -35,7 +36,7 @@ struct ErrorAnswers: RouterMiddleware {
         return isPage && path != AdminPages.eventsPath && request.headers[.accept]?.lowercased().contains("text/html") == true
     }
 
-    static func answer(to error: any Error) -> APIError {
+    static func answer(to error: any Error, isForPeople: Bool = false) -> APIError {
         switch error {
         case let error as APIError: return error
         case let error as HubSpotError: return answer(to: error)
@@ -47,7 +48,8 @@ struct ErrorAnswers: RouterMiddleware {
             return APIError(.serviceUnavailable, "stopping", "The service is shutting down", retryAfter: .seconds(5))
         case let error as any HTTPResponseError:
             switch error.status {
-            case .notFound: return APIError(.notFound, "not_found", "There is nothing at this path; see /openapi.json")
+            case .notFound:
+                return APIError(.notFound, "not_found", isForPeople ? "There is no page at this address" : "There is nothing at this path; see /openapi.json")
             case .contentTooLarge: return APIError(.contentTooLarge, "body_too_large", "The request's body is too large")
             case let status where status.code < 500: return APIError(status, "bad_request", "The request cannot be understood")
             default: return APIError(.internalServerError, "internal", "Internal error; the log has the request's id")

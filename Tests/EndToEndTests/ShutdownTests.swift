@@ -44,7 +44,7 @@ extension EndToEnd {
         /// The driver's shared memory would stay, and its name be met again by a later process of the same id.
         @Test func aKilledProcessLeavesNoSharedMemory() async throws {
             let process = try ServiceProcess(["simulate", "--port", "0"])
-            _ = try await process.line(with: "Listening")
+            _ = try await process.line(with: "listens")
             let id = process.identifier
             await process.kill()
             #expect(!FileManager.default.fileExists(atPath: "/dev/shm/mongoc-\(id)"))

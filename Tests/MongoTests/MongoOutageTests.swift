@@ -90,6 +90,7 @@ import Testing
         "", "localhost", "http://user:hunter2@localhost/x", "mongodb://user:hunter2@", "mongodb://user:hun/ter2@localhost:27017/x",
         "mongodb://user:hunter2@localhost:99999/x", "mongodb://user:hunter2@localhost:27017", "mongodb://user:hunter2@localhost:27017/",
         "mongodb://user:hunter2@localhost/x?tls=true&tlsInsecure=true&tlsAllowInvalidCertificates=true",
+        "mongodb://user:hunter2@[::1/x", "mongodb://user:hunter2@localhost/x?authMechanism=SCRAM-SHA-512",
     ]) func aBadURIIsRefusedWithoutItsCredentials(uri: String) {
         let error = #expect(throws: MongoError.self) { try MongoDatabase(MongoSettings(uri: uri)) }
         #expect(error?.kind == .settings)

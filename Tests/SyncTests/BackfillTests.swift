@@ -92,6 +92,19 @@ import Testing
         }
     }
 
+    /// Nor does it wait for a slow one: it walks what is still to be cut, and at its end there is nothing left to cut.
+    @Test func aSlowSearchHoldsNoWalk() async throws {
+        try await Workbench.use(account: {
+            BackfillTests.account(&$0)
+            $0.searchRateLimit = .init(1, per: .seconds(4))
+        }) { bench in
+            let run = try await bench.sync(.one(.contacts))
+            #expect(run.state == .succeeded && run.sum.synced == 5400)
+            #expect(bench.simulator.calls["POST objects/contacts/search"]?[200] ?? 0 <= 3)  // six when every cut is waited for
+            try await BackfillTests.expectEqual(bench, [.contacts])
+        }
+    }
+
     @Test func changesDuringTheWalkAreFoundByTheNextIncrementalSync() async throws {
         try await Workbench.use(account: {
             BackfillTests.account(&$0)

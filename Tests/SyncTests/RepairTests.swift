@@ -46,6 +46,26 @@ import Testing
         }
     }
 
+    /// A record of whose creation no webhook told comes with its associations; those of records that are there are left to reconciliation.
+    @Test func whatIsNewToTheMirrorComesWithItsAssociations() async throws {
+        try await Workbench.use { bench in
+            _ = try await bench.sync(.all())
+            let world = bench.simulator.world
+            let company = world.seededId(.companies, 0)
+            let made = try world.create(.contacts, ["email": "new@example.org"])
+            try world.associate(.contacts, made, .companies, company)
+            bench.simulator.resetCalls()
+            #expect(try await bench.sync(.incremental).errorMessages == [])
+            let associations = try await bench.store.mirror.record(.contacts, "\(made)")?["associations"]?.document
+            #expect(associations?["companies"]?.array == [.string("\(company)")] && associations?["deals"]?.array == [])
+            func readings() -> Int { bench.simulator.calls.filter { $0.key.contains("associations") }.values.reduce(0) { $0 + $1.values.reduce(0, +) } }
+            #expect(readings() == 3)
+            _ = try world.bulkEdit(.contacts, count: 7, ["firstname": "Changed"])
+            #expect(try await bench.sync(.incremental).sum.updated >= 7)
+            #expect(readings() == 3)
+        }
+    }
+
     @Test func beforeTheFirstFullSyncThereIsNothingToCompareWith() async throws {
         try await Workbench.use { bench in
             let run = try await bench.sync(.incremental)

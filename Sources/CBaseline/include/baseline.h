@@ -27,14 +27,17 @@ double baseline_find(const char *uri, const char *collection, const char *sort, 
 
 /* --- HTTP */
 
+/* Reads a list page by page through one connection, each page by `baseline_page`: the processor seconds of it, or less than 0. */
+double baseline_walk(const char *url, const char *token, size_t *records);
+
 typedef struct {
    const uint8_t *bytes;
    size_t length;
 } baseline_request;
 
 /*
- * Sends `count` whole requests to 127.0.0.1 over `connections` connections, each waiting for its answer. Writes the microseconds of each
- * to `latencies`; gives wall seconds, or less than 0. `refused` counts answers that are neither 2xx nor 304.
+ * Sends `count` whole requests to 127.0.0.1 over `connections` connections, each waiting for its answer; `rate` of them a second, each
+ * timed from when it was due, or as many as there can be for 0. Writes the microseconds of each to `latencies`; gives wall seconds, or less than 0. `refused` counts answers that are neither 2xx nor 304.
  */
 double baseline_load(
-   int port, const baseline_request *requests, size_t count, int connections, double *latencies, size_t *refused);
+   int port, const baseline_request *requests, size_t count, int connections, double rate, double *latencies, size_t *refused);
