@@ -117,7 +117,8 @@ struct Outcomes: Sendable {
     private func refresh(_ tasks: [RecordQueue.Task], _ type: RecordType) async throws -> [RecordKey: Result] {
         let properties = try await catalog.names(of: type, as: callClass)
         let ids = tasks.map(\.key.id)
-        var readAt = Timestamp.now
+        let liveAt = Timestamp.now
+        var readAt = liveAt
         let live = try await hubspot.read(type, ids: ids, properties: properties, archived: false, as: callClass)
         var broken = try await write(live.records, of: type, readAt: readAt)
         for failure in live.failures { if let id = failure.id { broken[id] = failure.message } }
@@ -168,11 +169,12 @@ struct Outcomes: Sendable {
                 results[task.key] = .left
             }
         }
+        // A record that was restored between the two readings is in neither: what anybody read since the first one stays.
         if type == .contacts {
             // Only contacts can be deleted for privacy, and this is how it looks when the event was lost.
-            try await mirror.removeGone(surelyGone, of: type, at: readAt)
+            try await mirror.removeGone(surelyGone, of: type, at: liveAt)
         } else {
-            try await mirror.archiveGone(surelyGone, of: type, at: readAt)
+            try await mirror.archiveGone(surelyGone, of: type, at: liveAt)
         }
         for (id, survivor) in survivors { try await mirror.absorb([id], into: RecordKey(type, survivor), at: readAt) }
         for task in tasks where !task.wish.mergedIds.isEmpty {
