@@ -170,6 +170,7 @@ extension EndToEnd {
                         _ signed: String, secret: String = Service.clientSecret, ageMs: Int64 = 0, only version: String? = nil,
                         headers extra: [(String, String)] = []
                     ) async throws {
+                        try await Task.sleep(for: .milliseconds(2))  // those of one millisecond have no order
                         let now = Int64(Date().timeIntervalSince1970 * 1000)
                         let signer = try Signer(secret: secret)
                         var headers = signer.headers(method: "POST", uri: signed, body: body, timestampMs: now - ageMs)
