@@ -63,7 +63,7 @@ double baseline_walk(const char *url, const char *token, size_t *records)
          memcpy(&size, out + at, 4);
          at += size;
       }
-      size_t tail = answer.length < 1000 ? answer.length : 1000;
+      size_t tail = answer.length < 8192 ? answer.length : 8192; /* a link with all names of properties stands behind it */
       found = memmem(answer.bytes + answer.length - tail, tail, name, sizeof name - 1);
       if (found) {
          answer.bytes[answer.length] = 0;
