@@ -196,12 +196,12 @@ public struct MirrorWriter: Sendable {
     // MARK: One batch
 
     private static func newest(of records: [Record], _ type: RecordType) -> [Record] {
+        precondition(records.allSatisfy { $0.type == type }, "a batch is of one type")
         // As in a page of the list, but for one in which the ids become longer.
-        if zip(records, records.dropFirst()).allSatisfy({ $0.id < $1.id }), records.allSatisfy({ $0.type == type }) { return records }
+        if zip(records, records.dropFirst()).allSatisfy({ $0.id < $1.id }) { return records }
         var positions: [String: Int] = [:]
         var newest: [Record] = []
         for record in records {
-            precondition(record.type == type, "a batch is of one type")
             if let position = positions[record.id] {
                 if newest[position].updatedAt <= record.updatedAt { newest[position] = record }
             } else {

@@ -28,4 +28,23 @@ struct Associations: Sendable {
         }
         return (failed.sorted(), changed.subtracting(failed).count)
     }
+
+    /// The same for a sync, whose records are right without their associations.
+    ///
+    /// - Parameter mayLackScopes: whether it is no trouble that the token may not.
+    /// - Returns: what could not be read, for people.
+    /// - Throws: `CancellationError` alone.
+    func troubles(
+        refreshing ids: [String], of type: RecordType, to other: RecordType, as callClass: CallClass, mayLackScopes: Bool = false
+    ) async throws -> [String] {
+        do {
+            return try await refresh(ids, of: type, to: [other], as: callClass).failed.map {
+                "\(type.rawValue) \($0): HubSpot could not read its associations"
+            }
+        } catch {
+            try Task.checkCancellation()
+            if mayLackScopes, case .missingScopes? = (error as? HubSpotError)?.kind { return [] }
+            return ["associations of \(ids.count) \(type.rawValue) could not be read: \(error)"]
+        }
+    }
 }

@@ -208,16 +208,9 @@ struct FullSync: Sendable {
     private func relate(_ records: [Record], and bare: [String], _ job: Job) async {
         for other in RecordType.allCases {
             let ids = records.filter { $0.truncatedAssociations.contains(other) }.map(\.id) + bare
-            guard !ids.isEmpty else { continue }
-            do {
-                for id in try await Associations(mirror: mirror, hubspot: hubspot).refresh(ids, of: job.type, to: [other], as: .full).failed {
-                    await job.report(.trouble("\(job.type.rawValue) \(id): HubSpot could not read its associations"))
-                }
-            } catch where !Task.isCancelled {
-                await job.report(.trouble("associations of \(ids.count) \(job.type.rawValue) could not be read: \(error)"))
-            } catch {
-                // The walk itself notices that it is cancelled.
-            }
+            // The walk itself notices that it is cancelled.
+            let troubles = try? await Associations(mirror: mirror, hubspot: hubspot).troubles(refreshing: ids, of: job.type, to: other, as: .full)
+            for trouble in troubles ?? [] { await job.report(.trouble(trouble)) }
         }
     }
 

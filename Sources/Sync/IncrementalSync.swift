@@ -119,15 +119,11 @@ struct IncrementalSync: Sendable {
 
     /// Reads the associations of records that the mirror did not have. The records are right without them, and a reconciliation follows.
     private func relate(_ ids: [String], _ type: RecordType, _ report: @Sendable (FullSync.Report) async -> Void) async throws {
-        for other in RecordType.allCases where !ids.isEmpty {
-            do {
-                for id in try await Associations(mirror: mirror, hubspot: hubspot).refresh(ids, of: type, to: [other], as: .incremental).failed {
-                    await report(.trouble("\(type.rawValue) \(id): HubSpot could not read its associations"))
-                }
-            } catch {
-                try Task.checkCancellation()
-                if case .missingScopes? = (error as? HubSpotError)?.kind { continue }  // full syncs tell
-                await report(.trouble("associations of \(ids.count) \(type.rawValue) could not be read: \(error)"))
+        let associations = Associations(mirror: mirror, hubspot: hubspot)
+        for other in RecordType.allCases {
+            // Of scopes full syncs tell.
+            for trouble in try await associations.troubles(refreshing: ids, of: type, to: other, as: .incremental, mayLackScopes: true) {
+                await report(.trouble(trouble))
             }
         }
     }

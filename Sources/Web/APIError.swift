@@ -76,21 +76,15 @@ extension Response {
     static func json(
         _ status: HTTPResponse.Status = .ok, capacity: Int = 1024, _ write: (inout JSONWriter) throws -> Void
     ) rethrows -> Response {
-        .json(status, try ByteBuffer(capacity: capacity, json: write))
+        var json = JSONWriter(capacity: capacity)
+        try write(&json)
+        return .json(status, unsafe json.finish { unsafe ByteBuffer(bytes: $0) })
     }
 
     static func json(_ status: HTTPResponse.Status = .ok, _ bytes: [UInt8]) -> Response { .json(status, ByteBuffer(bytes: bytes)) }
 
     static func json(_ status: HTTPResponse.Status = .ok, _ bytes: ByteBuffer) -> Response {
         Response(status: status, headers: .json, body: ResponseBody(byteBuffer: bytes))
-    }
-}
-
-extension ByteBuffer {
-    init(capacity: Int, json write: (inout JSONWriter) throws -> Void) rethrows {
-        var json = JSONWriter(capacity: capacity)
-        try write(&json)
-        self = unsafe json.finish { unsafe ByteBuffer(bytes: $0) }
     }
 }
 
