@@ -42,18 +42,15 @@ public struct BSONElements: Sequence, Sendable {
 
     public struct Iterator: IteratorProtocol, Sendable {
         private let bytes: ArraySlice<UInt8>
-        private var position = 4
-        private let end: Int
+        private var places: ElementPlaces
 
         fileprivate init(_ bytes: ArraySlice<UInt8>) {
             self.bytes = bytes
-            end = bytes.withUnsafeBytes { ElementPlace.end(of: $0) }
+            places = bytes.withUnsafeBytes { ElementPlaces($0) }
         }
 
         public mutating func next() -> BSONElement? {
-            guard let place = bytes.withUnsafeBytes({ ElementPlace($0, at: position, before: end) }) else { return nil }
-            position = place.value.upperBound
-            return BSONElement(place, of: bytes)
+            bytes.withUnsafeBytes { places.next(in: $0) }.map { BSONElement($0, of: bytes) }
         }
     }
 
@@ -62,13 +59,11 @@ public struct BSONElements: Sequence, Sendable {
         var name = name
         let place = bytes.withUnsafeBytes { bytes in
             name.withUTF8 { name -> ElementPlace? in
-                let end = ElementPlace.end(of: bytes)
-                var position = 4
-                while let place = ElementPlace(bytes, at: position, before: end) {
+                var places = ElementPlaces(bytes)
+                while let place = places.next(in: bytes) {
                     if place.key.count == name.count, name.isEmpty || memcmp(bytes.baseAddress! + place.key.lowerBound, name.baseAddress!, name.count) == 0 {
                         return place
                     }
-                    position = place.value.upperBound
                 }
                 return nil
             }
@@ -77,14 +72,29 @@ public struct BSONElements: Sequence, Sendable {
     }
 }
 
+/// The places of a document's elements, in order.
+struct ElementPlaces {
+    private var position = 4
+    private let end: Int
+
+    init(_ document: UnsafeRawBufferPointer) { end = ElementPlace.end(of: document) }
+
+    /// - Parameter document: the same.
+    @inline(__always) mutating func next(in document: UnsafeRawBufferPointer) -> ElementPlace? {
+        guard let place = ElementPlace(document, at: position, before: end) else { return nil }
+        position = place.value.upperBound
+        return place
+    }
+}
+
 /// Where an element stands in its document, as offsets.
-private struct ElementPlace {
+struct ElementPlace {
     let type: BSONType
     let key: Range<Int>
     let value: Range<Int>
 
     /// The element at `position`; nil at the end, and where the bytes are damaged.
-    init?(_ document: UnsafeRawBufferPointer, at position: Int, before end: Int) {
+    fileprivate init?(_ document: UnsafeRawBufferPointer, at position: Int, before end: Int) {
         guard position < end, let type = BSONType(rawValue: document[position]), let keyEnd = document.firstZero(in: position + 1..<end),
             let size = ElementPlace.size(of: type, in: document, at: keyEnd + 1, before: end), size >= 0, keyEnd + 1 + size <= end
         else { return nil }
@@ -94,7 +104,7 @@ private struct ElementPlace {
     }
 
     /// The offset of the closing zero; 0 for what is no document.
-    static func end(of document: UnsafeRawBufferPointer) -> Int {
+    fileprivate static func end(of document: UnsafeRawBufferPointer) -> Int {
         let length = document.count >= 5 ? Int(int32(document, at: 0)) : 0
         return length >= 5 && length <= document.count ? length - 1 : 0
     }

@@ -160,28 +160,49 @@ public struct BSONWriter: ~Copyable {
         bytes.append((value == nil ? BSONType.null : .string).rawValue)
         append(key, of: reader)
         bytes.append(0)
-        guard let value else { return }
-        let start = bytes.count
-        bytes.append(littleEndian: Int32(0))
-        append(value, of: reader)
-        bytes.append(0)
-        bytes.patch(Int32(bytes.count - start - 4), at: start)
-    }
-
-    /// The same under a name of our own.
-    public mutating func append(_ key: String, _ value: JSONReader.Slice?, of reader: borrowing JSONReader) {
-        guard let value else { return appendNull(key) }
-        element(.string, key)
-        let start = bytes.count
-        bytes.append(littleEndian: Int32(0))
-        append(value, of: reader)
-        bytes.append(0)
-        bytes.patch(Int32(bytes.count - start - 4), at: start)
+        if let value { string(value, of: reader) }
     }
 
     private mutating func append(_ slice: JSONReader.Slice, of reader: borrowing JSONReader) {
         bytes.reserve(slice.range.count)
         bytes.advance(by: reader.copyCharacters(of: slice, to: bytes.end))
+    }
+
+    private mutating func string(_ slice: JSONReader.Slice, of reader: borrowing JSONReader) {
+        bytes.reserve(slice.range.count + 5)
+        let start = bytes.end
+        let count = reader.copyCharacters(of: slice, to: start + 4)
+        start.storeBytes(of: Int32(truncatingIfNeeded: count + 1).littleEndian, as: Int32.self)
+        start.storeBytes(of: 0, toByteOffset: count + 4, as: UInt8.self)
+        bytes.advance(by: count + 5)
+    }
+
+    // MARK: Under names of our own
+
+    public mutating func append(_ name: BSONNames.Index, of names: borrowing BSONNames, _ value: JSONReader.Slice?, of reader: borrowing JSONReader) {
+        guard let value else { return element(.null, name, of: names) }
+        element(.string, name, of: names)
+        string(value, of: reader)
+    }
+
+    public mutating func append(_ name: BSONNames.Index, of names: borrowing BSONNames, _ value: Double?) {
+        guard let value else { return element(.null, name, of: names) }
+        element(.double, name, of: names)
+        bytes.append(littleEndian: value.bitPattern)
+    }
+
+    public mutating func append(_ name: BSONNames.Index, of names: borrowing BSONNames, date milliseconds: Int64?) {
+        guard let milliseconds else { return element(.null, name, of: names) }
+        element(.date, name, of: names)
+        bytes.append(littleEndian: milliseconds)
+    }
+
+    private mutating func element(_ type: BSONType, _ name: BSONNames.Index, of names: borrowing BSONNames) {
+        let place = names.places[name]
+        bytes.reserve(1 + place.count)
+        bytes.end.storeBytes(of: type.rawValue, as: UInt8.self)
+        names.bytes.withUnsafeBytes { (bytes.end + 1).copyMemory(from: $0.baseAddress! + place.lowerBound, byteCount: place.count) }
+        bytes.advance(by: 1 + place.count)
     }
 
     // MARK: Bytes
@@ -209,6 +230,27 @@ public struct BSONWriter: ~Copyable {
     private mutating func end(at start: Int) {
         bytes.append(0)
         bytes.patch(Int32(bytes.count - start), at: start)
+    }
+}
+
+/// Names of members for who writes them often: checked once, and in the form in which they are written.
+public struct BSONNames: Sendable {
+    public typealias Index = Int
+
+    /// One behind the other, each with the zero that ends it: a name of its own memory would be counted at each use.
+    fileprivate let bytes: [UInt8]
+    fileprivate let places: [Range<Int>]
+
+    public init(_ names: [String]) {
+        var bytes: [UInt8] = []
+        places = names.map { name in
+            precondition(!name.utf8.contains(0), "a BSON name holds no NUL")
+            let start = bytes.count
+            bytes += name.utf8
+            bytes.append(0)
+            return start..<bytes.count
+        }
+        self.bytes = bytes
     }
 }
 

@@ -25,18 +25,20 @@ public enum Base64: Sendable {
     }
 
     /// nil unless `text` is exactly what `encode` makes of some bytes.
-    public func decode(_ text: some BidirectionalCollection<UInt8>) -> [UInt8]? {
+    public func decode(_ text: String) -> [UInt8]? {
+        let text = text.utf8.span
+        var length = text.count
+        if self == .standard {
+            guard length % 4 == 0 else { return nil }
+            for _ in 0..<2 where length > 0 && text[length - 1] == 0x3D { length -= 1 }
+        }
+        guard length % 4 != 1 else { return nil }
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(text.count / 4 * 3 + 2)
+        bytes.reserveCapacity(length / 4 * 3 + 2)
         var word: UInt32 = 0
         var bits = 0
-        var digits = text[...]
-        if self == .standard {
-            guard text.count % 4 == 0 else { return nil }
-            for _ in 0..<2 where digits.last == 0x3D { digits = digits.dropLast() }
-        }
-        guard digits.count % 4 != 1 else { return nil }
-        for byte in digits {
+        for index in 0..<length {
+            let byte = text[index]
             let value: UInt32
             switch byte {
             case 65...90: value = UInt32(byte - 65)

@@ -198,15 +198,11 @@ public struct JSONReader: Sendable {
     }
 
     /// Whether the string equals `text`. An escaped name is compared by its characters.
-    public func matches(_ slice: Slice, _ text: StaticString) -> Bool {
-        if slice.isEscaped {
-            return text.withUTF8Buffer { unescaped(slice).elementsEqual($0) }
-        }
-        guard slice.range.count == text.utf8CodeUnitCount else { return false }
-        return text.withUTF8Buffer { text in
-            bytes.withUnsafeBytes { memcmp($0.baseAddress! + slice.range.lowerBound, text.baseAddress!, text.count) == 0 }
-        }
+    @inlinable public func matches(_ slice: Slice, _ text: StaticString) -> Bool {
+        (slice.isEscaped || slice.range.count == text.utf8CodeUnitCount) && equals(slice, text)
     }
+
+    @usableFromInline func equals(_ slice: Slice, _ text: StaticString) -> Bool { withCharacters(of: slice) { $0.equals(text) } }
 
     /// A string, or nil for any other kind of value, which is read and forgotten.
     public mutating func stringOrSkip() throws(JSONError) -> String? {
@@ -234,7 +230,11 @@ public struct JSONReader: Sendable {
 
     private var unexpected: JSONError { JSONError(position < bytes.count ? .syntax : .truncated, at: position) }
 
-    private mutating func skipSpace() {
+    @inline(__always) private mutating func skipSpace() {
+        if position < bytes.count, bytes[position] <= 0x20 { skipSpaces() }
+    }
+
+    private mutating func skipSpaces() {
         while position < bytes.count {
             switch bytes[position] {
             case 0x20, 0x0A, 0x0D, 0x09: position += 1
@@ -261,53 +261,28 @@ public struct JSONReader: Sendable {
     ) -> (end: Int, isEscaped: Bool, isASCII: Bool) {
         var index = start
         var isEscaped = false
-        var seen: UInt64 = 0
+        var isASCII = true
         while true {
-            while index + 8 <= bytes.count {
-                let word = Word(bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self).littleEndian)
-                let length = word.plainLength
-                seen |= word.prefix(length)
-                index += length
-                if length < 8 { break }
+            while index + TextBlock.size <= bytes.count {
+                let block = TextBlock(bytes.baseAddress! + index)
+                if !block.isASCII { isASCII = false }
+                index += block.plainLength
+                if block.plainLength < TextBlock.size { break }
             }
-            guard index < bytes.count else { return (bytes.count, isEscaped, Word.isASCII(seen)) }
+            guard index < bytes.count else { return (bytes.count, isEscaped, isASCII) }
             let byte = bytes[index]
             switch byte {
-            case UInt8(ascii: "\""), 0..<0x20: return (index, isEscaped, Word.isASCII(seen))
+            case UInt8(ascii: "\""), 0..<0x20: return (index, isEscaped, isASCII)
             case UInt8(ascii: "\\"):
                 isEscaped = true
-                if index + 1 < bytes.count { seen |= UInt64(bytes[index + 1]) }
+                if index + 1 < bytes.count, bytes[index + 1] >= 0x80 { isASCII = false }
                 index += 2
-                if index > bytes.count { return (bytes.count, isEscaped, Word.isASCII(seen)) }
+                if index > bytes.count { return (bytes.count, isEscaped, isASCII) }
             default:
-                seen |= UInt64(byte)
+                if byte >= 0x80 { isASCII = false }
                 index += 1
             }
         }
-    }
-
-    /// Eight bytes of a string, looked at together.
-    struct Word {
-        let bits: UInt64
-
-        @inline(__always) init(_ bits: UInt64) { self.bits = bits }
-
-        /// How many of its first bytes stand for themselves: neither a quote nor a backslash nor a control character.
-        @inline(__always) var plainLength: Int {
-            let ones: UInt64 = 0x0101_0101_0101_0101
-            let quote = bits ^ 0x2222_2222_2222_2222
-            let backslash = bits ^ 0x5C5C_5C5C_5C5C_5C5C
-            let found =
-                ((quote &- ones) & ~quote | (backslash &- ones) & ~backslash | (bits &- ones &* 0x20) & ~bits) & 0x8080_8080_8080_8080
-            return found.trailingZeroBitCount / 8
-        }
-
-        /// The first `length` bytes, the others zero.
-        @inline(__always) func prefix(_ length: Int) -> UInt64 {
-            length == 8 ? bits : bits & ((1 << UInt64(truncatingIfNeeded: length &* 8)) &- 1)
-        }
-
-        @inline(__always) static func isASCII(_ bits: UInt64) -> Bool { bits & 0x8080_8080_8080_8080 == 0 }
     }
 
     func checkEncoding(_ range: Range<Int>) throws(JSONError) {

@@ -1,9 +1,9 @@
+public import Model
+
 /// Writes one JSON text front to back. Commas are its own business; matching every begin with its end is the caller's.
 public struct JSONWriter: ~Copyable {
     private var bytes: OutputBuffer
     private var needsComma = false
-    /// Of `plain`.
-    private var scratch: [UInt8] = []
 
     public init(capacity: Int = 256) { bytes = OutputBuffer(capacity: capacity) }
 
@@ -36,14 +36,8 @@ public struct JSONWriter: ~Copyable {
         colon()
     }
 
-    /// A member's name that stands in a BSON document.
-    public mutating func key(_ name: BSONKey) {
-        separate()
-        name.bytes.withUnsafeBytes { quoted($0) }
-        colon()
-    }
-
-    private mutating func colon() {
+    /// What comes next is the value of the name that was written.
+    mutating func colon() {
         bytes.append(UInt8(ascii: ":"))
         needsComma = false
     }
@@ -59,7 +53,7 @@ public struct JSONWriter: ~Copyable {
         needsComma = true
     }
 
-    private mutating func separate() {
+    mutating func separate() {
         if needsComma { bytes.append(UInt8(ascii: ",")) }
         needsComma = true
     }
@@ -108,135 +102,69 @@ public struct JSONWriter: ~Copyable {
         for byte in json { bytes.append(byte) }
     }
 
-    /// `"…"` filled by the caller with characters that need no escape.
-    public mutating func plain(_ fill: (inout [UInt8]) -> Void) {
+    /// As ISO 8601: `"2026-11-20T08:00:00.000Z"`.
+    public mutating func instant(_ value: Timestamp) {
+        guard let (date, hours, seconds) = value.iso8601Words else { return string(value.iso8601) }
         separate()
-        scratch.removeAll(keepingCapacity: true)
-        fill(&scratch)
         bytes.append(UInt8(ascii: "\""))
-        bytes.append(scratch)
+        bytes.append(littleEndian: date)
+        bytes.append(littleEndian: hours)
+        bytes.append(littleEndian: seconds)
         bytes.append(UInt8(ascii: "\""))
     }
 
-    private mutating func quoted(_ text: UnsafeRawBufferPointer) {
+    mutating func quoted(_ text: UnsafeRawBufferPointer) { quoted(text, 0..<text.count) }
+
+    /// The string that stands there in `text`; what follows it may be read, too.
+    mutating func quoted(_ text: UnsafeRawBufferPointer, _ range: Range<Int>) {
         bytes.append(UInt8(ascii: "\""))
-        var index = 0
-        while index < text.count { index = escaped(text, from: copyPlain(text, from: index)) }
+        var index = copyPlain(text, range)
+        while index < range.upperBound {
+            escape(text[index])
+            index = copyPlain(text, index + 1..<range.upperBound)
+        }
         bytes.append(UInt8(ascii: "\""))
     }
 
     /// Copies up to the first byte that does not stand for itself in JSON, or to the end, and gives its offset.
     ///
-    /// Words are read and written whole, so that most strings take two or three steps.
-    private mutating func copyPlain(_ text: UnsafeRawBufferPointer, from start: Int) -> Int {
-        bytes.reserve(text.count - start + 8)
-        let out = bytes.end
-        var index = start
-        while index + 8 <= text.count {
-            let word = JSONReader.Word(text.loadUnaligned(fromByteOffset: index, as: UInt64.self).littleEndian)
-            out.storeBytes(of: word.bits.littleEndian, toByteOffset: index - start, as: UInt64.self)
-            let length = word.plainLength
-            index += length
-            if length < 8 {
-                bytes.advance(by: index - start)
-                return index
+    /// Blocks are read and written whole, so that most strings take a step or two.
+    private mutating func copyPlain(_ text: UnsafeRawBufferPointer, _ range: Range<Int>) -> Int {
+        bytes.reserve(range.count + TextBlock.size)
+        guard let base = text.baseAddress else { return range.upperBound }
+        var index = range.lowerBound
+        while true {
+            let rest = range.upperBound - index
+            var length: Int
+            if index + TextBlock.size <= text.count {
+                length = TextBlock(base + index).plainLength
+                TextBlock.copy(base + index, to: bytes.end)
+            } else {
+                var last = SIMD16<UInt8>()
+                length = withUnsafeMutableBytes(of: &last) { last in
+                    last.copyMemory(from: UnsafeRawBufferPointer(start: base + index, count: rest))
+                    return TextBlock(last.baseAddress.unsafelyUnwrapped).plainLength
+                }
+                bytes.end.storeBytes(of: last, as: SIMD16<UInt8>.self)
             }
+            length = min(length, rest)
+            bytes.advance(by: length)
+            index += length
+            if length < TextBlock.size { return index }
         }
-        while index < text.count, text[index] >= 0x20, text[index] != UInt8(ascii: "\""), text[index] != UInt8(ascii: "\\") {
-            out.storeBytes(of: text[index], toByteOffset: index - start, as: UInt8.self)
-            index += 1
-        }
-        bytes.advance(by: index - start)
-        return index
     }
 
-    /// Writes the byte at `index`, if there is one, as its escape, and gives the offset behind it.
-    private mutating func escaped(_ text: UnsafeRawBufferPointer, from index: Int) -> Int {
-        guard index < text.count else { return index }
+    private mutating func escape(_ byte: UInt8) {
         bytes.append(UInt8(ascii: "\\"))
-        switch text[index] {
+        switch byte {
         case 0x0A: bytes.append(UInt8(ascii: "n"))
         case 0x0D: bytes.append(UInt8(ascii: "r"))
         case 0x09: bytes.append(UInt8(ascii: "t"))
-        case let byte where byte < 0x20:
+        case 0..<0x20:
             bytes.append("u00")
             bytes.append(48 + byte >> 4)
             bytes.append(byte & 15 < 10 ? 48 + byte & 15 : 87 + byte & 15)
-        case let byte: bytes.append(byte)
-        }
-        return index + 1
-    }
-
-    // MARK: BSON
-
-    /// The members of a document of strings and nulls, as a record's properties are; others as `value` writes them.
-    public mutating func members(of document: BSONSlice, date: (Int64, inout [UInt8]) -> Void) {
-        guard let strange = document.bytes.withUnsafeBytes({ texts($0) }) else { return }
-        for member in document.elements.dropFirst(strange) {
-            key(member.key)
-            value(member, date: date)
-        }
-    }
-
-    /// Writes members up to the first that is neither a string nor null.
-    ///
-    /// - Returns: how many were written; nil when all were.
-    private mutating func texts(_ document: UnsafeRawBufferPointer) -> Int? {
-        func length(at offset: Int) -> Int { Int(Int32(littleEndian: document.loadUnaligned(fromByteOffset: offset, as: Int32.self))) }
-        guard document.count >= 5 else { return nil }
-        let end = min(length(at: 0), document.count) - 1
-        var position = 4
-        var count = 0
-        while position < end {
-            let type = document[position]
-            guard type == BSONType.string.rawValue || type == BSONType.null.rawValue else { return count }
-            guard let nameEnd = document.firstZero(in: (position + 1)..<end) else { return nil }
-            var next = nameEnd + 1
-            if type == BSONType.string.rawValue {
-                // Damaged bytes read as fewer members, as everywhere.
-                guard next + 5 <= end else { return nil }
-                let size = length(at: next)
-                guard size >= 1, next + 4 + size <= end else { return nil }
-                separate()
-                quoted(UnsafeRawBufferPointer(rebasing: document[(position + 1)..<nameEnd]))
-                bytes.append(UInt8(ascii: ":"))
-                quoted(UnsafeRawBufferPointer(rebasing: document[(next + 4)..<(next + 3 + size)]))
-                next += 4 + size
-            } else {
-                separate()
-                quoted(UnsafeRawBufferPointer(rebasing: document[(position + 1)..<nameEnd]))
-                bytes.append(":null")
-            }
-            position = next
-            count += 1
-        }
-        return nil
-    }
-
-    /// The value of a BSON element: dates as ISO 8601 by `date`, 64-bit integers as numbers, types without a JSON form as null.
-    public mutating func value(_ element: BSONElement, date: (Int64, inout [UInt8]) -> Void) {
-        switch element.type {
-        case .string:
-            separate()
-            element.stringBytes.withUnsafeBytes { quoted($0) }
-        case .double: double(element.double ?? .nan)
-        case .int32, .int64: integer(element.integer ?? 0)
-        case .bool: bool(element.bool ?? false)
-        case .date:
-            let milliseconds = element.milliseconds ?? 0
-            plain { date(milliseconds, &$0) }
-        case .document:
-            beginObject()
-            for member in element.document.elements {
-                key(member.key)
-                value(member, date: date)
-            }
-            endObject()
-        case .array:
-            beginArray()
-            for member in element.document.elements { value(member, date: date) }
-            endArray()
-        default: null()
+        default: bytes.append(byte)
         }
     }
 }

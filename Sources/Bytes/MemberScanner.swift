@@ -17,7 +17,7 @@ public struct TextMembers: Sendable {
 /// Reads objects whose values are text or null straight into BSON, one after the other in the same memory.
 ///
 /// HubSpot's `properties` are most of what it sends. A member without white space is read, checked and copied in one pass over its
-/// words, escapes apart; any other is left to `JSONReader`. The records of a page have the same names in the same order, so a name is first
+/// blocks, escapes apart; any other is left to `JSONReader`. The records of a page have the same names in the same order, so a name is first
 /// compared with the one in its place in the object before.
 public struct MemberScanner: ~Copyable {
     private let names: [[UInt8]]
@@ -76,7 +76,7 @@ public struct MemberScanner: ~Copyable {
                 hasNUL = true
                 continue
             }
-            let (isNew, wanted) = characters.withUnsafeBytes { meet($0, hash: MemberScanner.hash($0)) }
+            let (isNew, wanted) = characters.withUnsafeBytes { meet($0) }
             mayRepeat = mayRepeat || !isNew
             if wanted >= 0 { values[wanted] = value }
             writer.append(name, value, of: json)
@@ -97,9 +97,13 @@ public struct MemberScanner: ~Copyable {
         var notASCII: [Range<Int>] = []
         var mayRepeat = false
         let (position, needsComma, written) = bytes.withUnsafeBytes { bytes in
-            var text = Text(start: bytes.baseAddress!, index: json.position, last: bytes.count - 16, out: writer.bytes.end)
+            var text = Text(start: bytes.baseAddress!, index: json.position, last: bytes.count - TextBlock.size, out: writer.bytes.end)
             let begin = text.out
             var needsComma = json.needsComma
+            // Of `usual` and `expected`, as long as they are not asked for themselves.
+            var known = isUnusual ? [] : usual.names
+            let knownText = usual.text
+            var place = expected
             while text.index <= text.last {
                 let member = text
                 if needsComma {
@@ -111,16 +115,14 @@ public struct MemberScanner: ~Copyable {
                     break
                 }
                 let nameStart = text.index
-                let isUsual = expected < usual.count && text.copy(usual, expected)
-                var hash = MemberScanner.seed
+                let isUsual = place < known.count && text.copy(known[place], of: knownText)
                 var nameEnd = nameStart
                 if !isUsual {
-                    guard text.copyString(hashing: &hash), text.index <= text.last, text.start[text.index + 1] == UInt8(ascii: ":") else {
+                    guard text.copyString(), text.index <= text.last, text.start[text.index + 1] == UInt8(ascii: ":") else {
                         text = member
                         break
                     }
                     nameEnd = text.index
-                    hash = MemberScanner.finish(hash, count: nameEnd - nameStart)
                     text.put(0)
                     text.index += 2
                 }
@@ -129,8 +131,7 @@ public struct MemberScanner: ~Copyable {
                     let length = text.out
                     let valueStart = text.index
                     text.out += 4
-                    var ignored: UInt64 = 0
-                    if text.copyString(hashing: &ignored) {
+                    if text.copyString() {
                         value = JSONReader.Slice(range: valueStart..<text.index, isEscaped: false)
                     } else if let slice = json.escapedString(from: valueStart), slice.range.upperBound <= text.last {
                         // The word behind its quote may be read, too.
@@ -159,15 +160,19 @@ public struct MemberScanner: ~Copyable {
                 }
                 needsComma = true
                 if isUsual {
-                    let wanted = usual[expected].wanted
+                    let wanted = known[place].wanted
                     if wanted >= 0 { values[wanted] = value }
-                    expected += 1
+                    place += 1
                 } else {
-                    let (isNew, wanted) = meet(UnsafeRawBufferPointer(start: text.start + nameStart, count: nameEnd - nameStart), hash: hash)
+                    expected = place
+                    let (isNew, wanted) = meet(UnsafeRawBufferPointer(start: text.start + nameStart, count: nameEnd - nameStart))
                     if !isNew { mayRepeat = true }
                     if wanted >= 0 { values[wanted] = value }
+                    place = expected
+                    if isUnusual { known = [] }
                 }
             }
+            expected = place
             return (text.index, needsComma, text.out - begin)
         }
         for range in notASCII { try json.checkEncoding(range) }
@@ -177,11 +182,11 @@ public struct MemberScanner: ~Copyable {
         return mayRepeat
     }
 
-    /// Where the text is read and the document written. Copies whole words, of which only what belongs to the string counts.
+    /// Where the text is read and the document written. Copies whole blocks, of which only what belongs to the string counts.
     private struct Text {
         let start: UnsafePointer<UInt8>
         var index: Int
-        /// Up to here two words may be read.
+        /// Up to here a block may be read.
         let last: Int
         var out: UnsafeMutablePointer<UInt8>
         var isASCII = true
@@ -208,40 +213,33 @@ public struct MemberScanner: ~Copyable {
             UnsafeRawPointer(start + index).loadUnaligned(as: UInt32.self).littleEndian == 0x6C6C_756E
         }
 
-        /// Copies the name that stands in that place, if it comes, and stops behind its colon.
-        @inline(__always) mutating func copy(_ names: borrowing NameSequence, _ place: Int) -> Bool {
-            let name = names[place]
+        /// Copies that name, if it comes, and stops behind its colon.
+        @inline(__always) mutating func copy(_ name: NameSequence.Name, of names: UnsafeRawPointer) -> Bool {
             guard index + name.count <= last else { return false }
-            let here = UnsafeRawPointer(start + index), there = names.text + name.start, out = UnsafeMutableRawPointer(out)
             var offset = 0
-            var word = here.loadUnaligned(as: UInt64.self)
-            while offset + 8 < name.count {
-                guard word == there.loadUnaligned(fromByteOffset: offset, as: UInt64.self) else { return false }
-                out.storeBytes(of: word, toByteOffset: offset, as: UInt64.self)
-                offset += 8
-                word = here.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+            while true {
+                let here = UnsafeRawPointer(start + (index + offset))
+                let length = TextBlock.commonLength(here, names + name.start + offset)
+                TextBlock.copy(here, to: out + offset)
+                offset += length
+                if length < TextBlock.size || offset >= name.count { break }
             }
-            let difference = word ^ there.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-            guard difference.littleEndian & name.lastMask == 0 else { return false }
-            out.storeBytes(of: word, toByteOffset: offset, as: UInt64.self)
+            guard offset >= name.count else { return false }
             index += name.count
-            self.out += name.count - 2
+            out += name.count - 2
             put(0)
             return true
         }
 
         /// Copies up to the closing quote and stops there; false when something else comes first.
-        @inline(__always) mutating func copyString(hashing hash: inout UInt64) -> Bool {
+        @inline(__always) mutating func copyString() -> Bool {
             while index <= last {
-                let word = JSONReader.Word(UnsafeRawPointer(start + index).loadUnaligned(as: UInt64.self).littleEndian)
-                UnsafeMutableRawPointer(out).storeBytes(of: word.bits.littleEndian, as: UInt64.self)
-                let length = word.plainLength
-                let bits = word.prefix(length)
-                if !JSONReader.Word.isASCII(bits) { isASCII = false }
-                hash = MemberScanner.mix(hash, bits)
-                index += length
-                out += length
-                if length < 8 { return start[index] == UInt8(ascii: "\"") }
+                let block = TextBlock(start + index)
+                TextBlock.copy(start + index, to: out)
+                if !block.isASCII { isASCII = false }
+                index += block.plainLength
+                out += block.plainLength
+                if block.plainLength < TextBlock.size { return start[index] == UInt8(ascii: "\"") }
             }
             return false
         }
@@ -249,19 +247,10 @@ public struct MemberScanner: ~Copyable {
 
     // MARK: Names
 
-    private static let seed: UInt64 = 0x243F_6A88_85A3_08D3
-
-    @inline(__always) private static func mix(_ hash: UInt64, _ bits: UInt64) -> UInt64 { (hash ^ bits) &* 0x9E37_79B9_7F4A_7C15 }
-
     /// Never 0.
-    @inline(__always) private static func finish(_ hash: UInt64, count: Int) -> UInt64 {
-        let mixed = mix(hash ^ hash >> 32, UInt64(truncatingIfNeeded: count))
-        return (mixed ^ mixed >> 29) | 1
-    }
-
-    /// As `copyString` hashes: word by word, and a last word that is not full, though it be empty.
     private static func hash(_ name: UnsafeRawBufferPointer) -> UInt64 {
-        var hash = seed
+        func mix(_ hash: UInt64, _ bits: UInt64) -> UInt64 { (hash ^ bits) &* 0x9E37_79B9_7F4A_7C15 }
+        var hash: UInt64 = 0x243F_6A88_85A3_08D3
         var index = 0
         while index + 8 <= name.count {
             hash = mix(hash, name.loadUnaligned(fromByteOffset: index, as: UInt64.self).littleEndian)
@@ -269,13 +258,15 @@ public struct MemberScanner: ~Copyable {
         }
         var last: UInt64 = 0
         for offset in 0..<name.count - index { last |= UInt64(name[index + offset]) << UInt64(offset * 8) }
-        return finish(mix(hash, last), count: name.count)
+        hash = mix(hash, last)
+        hash = mix(hash ^ hash >> 32, UInt64(truncatingIfNeeded: name.count))
+        return (hash ^ hash >> 29) | 1
     }
 
     /// Takes a name that came in this object.
     ///
     /// - Returns: whether it is the first of its hash, and where in `names` it is; -1 for others.
-    private mutating func meet(_ name: UnsafeRawBufferPointer, hash: UInt64) -> (isNew: Bool, wanted: Int) {
+    private mutating func meet(_ name: UnsafeRawBufferPointer) -> (isNew: Bool, wanted: Int) {
         if !isUnusual {
             if expected < usual.count, usual.holds(name, at: expected) {
                 defer { expected += 1 }
@@ -285,6 +276,7 @@ public struct MemberScanner: ~Copyable {
             usual.truncate(to: expected)
             for place in 0..<expected { _ = note(usual[place].hash) }
         }
+        let hash = MemberScanner.hash(name)
         var (isNew, wanted) = note(hash)
         if wanted >= 0, !names[wanted].elementsEqual(name) { wanted = -1 }
         if isNew {
@@ -358,19 +350,16 @@ private struct NameSequence: ~Copyable {
         let start: Int
         /// Its bytes, with quote and colon.
         let count: Int
-
-        /// Of its last word, full or not, the bits that belong to it.
-        var lastMask: UInt64 { ~0 >> UInt64(-count * 8 & 63) }
     }
 
-    private var names: [Name] = []
+    private(set) var names: [Name] = []
     private var bytes = OutputBuffer(capacity: 2048)
 
     var count: Int { names.count }
 
     subscript(place: Int) -> Name { @inline(__always) get { names[place] } }
 
-    /// A word may be read at the last name's last byte.
+    /// A block may be read at the last name's last byte.
     var text: UnsafeRawPointer { bytes.start }
 
     func holds(_ name: UnsafeRawBufferPointer, at place: Int) -> Bool {
@@ -382,7 +371,7 @@ private struct NameSequence: ~Copyable {
         names.append(Name(hash: hash, wanted: wanted, start: bytes.count, count: name.count + 2))
         bytes.append(name)
         bytes.append("\":")
-        bytes.reserve(8)
+        bytes.reserve(TextBlock.size)
     }
 
     mutating func truncate(to count: Int) {

@@ -6,16 +6,18 @@ package import Model
 /// HubSpot promises every value to be a string or null; any other value is kept as its JSON text.
 package struct RecordReader: Sendable {
     private let type: RecordType
-    private let fields: [TypedField]
-    /// Names of the properties that are also read on the way, those of `fields` first.
+    private let fieldNames: BSONNames
+    private let fieldKinds: [TypedField.Kind]
+    /// Names of the properties that are also read on the way, those of the typed fields first.
     private let wanted: [[UInt8]]
     private let mergedIndex: Int
     private let mergedVidsIndex: Int
 
     package init(_ type: RecordType) {
         self.type = type
-        fields = type.typedFields
-        var wanted = fields.map { Array($0.property.utf8) }
+        fieldNames = BSONNames(type.typedFields.map(\.name))
+        fieldKinds = type.typedFields.map(\.kind)
+        var wanted = type.typedFields.map { Array($0.property.utf8) }
         mergedIndex = wanted.count
         wanted.append(Array("hs_merged_object_ids".utf8))
         mergedVidsIndex = wanted.count
@@ -77,7 +79,10 @@ package struct RecordReader: Sendable {
 
     /// HubSpot's record ids are decimal digits.
     static func isId(_ text: String) -> Bool {
-        (1...20).contains(text.utf8.count) && text.utf8.allSatisfy { $0 >= 48 && $0 <= 57 }
+        let characters = text.utf8.span
+        guard (1...20).contains(characters.count) else { return false }
+        for index in characters.indices where !(48...57).contains(characters[index]) { return false }
+        return true
     }
 
     // MARK: Associations
@@ -132,19 +137,14 @@ package struct RecordReader: Sendable {
 
     private func typed(_ properties: TextMembers, _ reader: borrowing JSONReader) -> [UInt8] {
         var writer = BSONWriter(capacity: 512)
-        for (index, field) in fields.enumerated() {
-            let value = properties.wanted[index]
-            switch field.kind {
-            case .string: writer.append(field.name, value, of: reader)
-            case .number:
-                if let value, let number = RecordReader.number(reader.unescaped(value)) {
-                    writer.append(field.name, number)
-                } else {
-                    writer.appendNull(field.name)
-                }
+        for (field, kind) in fieldKinds.enumerated() {
+            let value = properties.wanted[field]
+            switch kind {
+            case .string: writer.append(field, of: fieldNames, value, of: reader)
+            case .number: writer.append(field, of: fieldNames, value.flatMap { RecordReader.number(reader.unescaped($0)) })
             case .date:
                 let instant = value.flatMap { reader.withCharacters(of: $0) { Timestamp(property: $0) } }
-                writer.append(field.name, date: instant?.milliseconds)
+                writer.append(field, of: fieldNames, date: instant?.milliseconds)
             }
         }
         return writer.finish()

@@ -37,33 +37,34 @@ extension Duration {
 extension Timestamp {
     /// `2026-11-20T08:00:00.000Z`, always with three digits: what JavaScript's `toISOString` prints.
     public var iso8601: String {
-        String(unsafeUninitializedCapacityHint: 24) { appendISO8601(to: &$0) }
+        let (sign, myriads, words) = text
+        var bytes = sign.map { [$0] + Timestamp.digits(myriads).bytes(2) } ?? []
+        for word in [words.0, words.1, words.2] { bytes += word.bytes(8) }
+        return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// Appends the 24 characters of `iso8601` (27 for years outside 0...9999).
-    public func appendISO8601(to bytes: inout [UInt8]) {
-        let day = milliseconds.floorDividing(86_400_000)
-        let inDay = milliseconds - day * 86_400_000
-        let (year, month, dayOfMonth) = Timestamp.civil(fromDays: day)
-        func two(_ value: Int64, _ next: UInt8? = nil) {
-            bytes.append(UInt8(48 + value / 10))
-            bytes.append(UInt8(48 + value % 10))
-            if let next { bytes.append(next) }
-        }
-        if year < 0 || year > 9999 {
-            bytes.append(year < 0 ? 0x2D : 0x2B)
-            two(abs(year) / 10_000)
-        }
-        two(abs(year) / 100 % 100)
-        two(abs(year) % 100, 0x2D)
-        two(month, 0x2D)
-        two(dayOfMonth, 0x54)
-        two(inDay / 3_600_000, 0x3A)
-        two(inDay / 60_000 % 60, 0x3A)
-        two(inDay / 1000 % 60, 0x2E)
-        bytes.append(UInt8(48 + inDay % 1000 / 100))
-        two(inDay % 100, 0x5A)
+    /// The 24 characters of `iso8601`, eight a word, the first one lowest; nil for years outside 0...9999, whose text is longer.
+    public var iso8601Words: (UInt64, UInt64, UInt64)? {
+        let text = text
+        return text.sign == nil ? text.words : nil
     }
+
+    /// What stands before the four digits of years outside 0...9999, and the rest.
+    private var text: (sign: UInt8?, myriads: UInt64, words: (UInt64, UInt64, UInt64)) {
+        let day = milliseconds.floorDividing(86_400_000)
+        let inDay = UInt64(milliseconds - day * 86_400_000)
+        let (year, month, dayOfMonth) = Timestamp.civil(fromDays: day)
+        func two(_ value: UInt64, _ place: UInt64) -> UInt64 { Timestamp.digits(value) << (place * 8) }
+        func character(_ byte: UInt64, _ place: UInt64) -> UInt64 { byte << (place * 8) }
+        let yearInMyriad = UInt64(year.magnitude % 10_000), seconds = inDay / 1000, fraction = inDay % 1000
+        let date = two(yearInMyriad / 100, 0) | two(yearInMyriad % 100, 2) | character(0x2D, 4) | two(UInt64(month), 5) | character(0x2D, 7)
+        let hours = two(UInt64(dayOfMonth), 0) | character(0x54, 2) | two(seconds / 3600, 3) | character(0x3A, 5) | two(seconds / 60 % 60, 6)
+        let rest = character(0x3A, 0) | two(seconds % 60, 1) | character(0x2E, 3) | character(48 + fraction / 100, 4) | two(fraction % 100, 5) | character(0x5A, 7)
+        return (year < 0 ? 0x2D : year > 9999 ? 0x2B : nil, UInt64(year.magnitude / 10_000), (date, hours, rest))
+    }
+
+    /// Two decimal digits as characters, the first one lowest.
+    private static func digits(_ value: UInt64) -> UInt64 { (48 + value / 10) | (48 + value % 10) << 8 }
 
     /// Reads what `iso8601` writes and HubSpot sends, `2026-11-20T08:00:00.000Z`; nil for any other form.
     private init?(usual text: Span<UInt8>) {
@@ -210,11 +211,7 @@ extension Int64 {
     }
 }
 
-extension String {
-    fileprivate init(unsafeUninitializedCapacityHint capacity: Int, _ fill: (inout [UInt8]) -> Void) {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(capacity)
-        fill(&bytes)
-        self = String(decoding: bytes, as: UTF8.self)
-    }
+extension UInt64 {
+    /// The first `count` of its bytes, the lowest first.
+    fileprivate func bytes(_ count: Int) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: self >> UInt64($0 * 8)) } }
 }

@@ -26,7 +26,7 @@ public struct SignatureDiagnosis: Sendable {
     public func matches(of request: SignedRequest, uris: [String]) -> [Match] {
         var seen: Set<String> = []
         let uris = ([request.uri] + uris).filter { seen.insert($0).inserted }
-        let tag = request.signatureV3.flatMap { Base64.standard.decode($0.utf8) }
+        let tag = request.signatureV3.flatMap { Base64.standard.decode($0) }
         let digest = request.signature.flatMap { Hexadecimal.decode($0) }
         var matches: [Match] = []
         for (index, signer) in signers.enumerated() {

@@ -38,7 +38,7 @@ public struct SignatureVerifier: Sendable {
     private func verifyV3(_ request: SignedRequest, signature: String, nowMs: Int64) -> SignatureVerdict {
         guard let text = request.timestamp else { return .invalid(.missing) }
         guard let timestamp = Self.milliseconds(text), signature.utf8.count == 44,
-            let tag = Base64.standard.decode(signature.utf8), tag.count == 32
+            let tag = Base64.standard.decode(signature), tag.count == 32
         else { return .invalid(.malformed) }
         // Both are at most 16 digits from zero, so their difference fits.
         guard (timestamp - nowMs).magnitude <= UInt64(Self.tolerance / .milliseconds(1)) else { return .invalid(.expired) }

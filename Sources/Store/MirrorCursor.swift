@@ -18,7 +18,7 @@ struct MirrorCursor: Equatable {
     ///   - sort: what makes a cursor of another order useless.
     /// - Throws: `.badCursor` for anything that `encoded(for:)` of the same sort did not make.
     init(_ text: String, for sort: String) throws(StoreError) {
-        guard let bytes = Base64.url.decode(text.utf8) else { throw MirrorCursor.damaged }
+        guard let bytes = Base64.url.decode(text) else { throw MirrorCursor.damaged }
         let document = BSONDocument(bytes: bytes)
         guard let made = document["s"]?.string, let id = document["i"]?.string else { throw MirrorCursor.damaged }
         guard made == sort else {

@@ -133,7 +133,7 @@ public struct LiveRecords: Sendable {
         init(after: String) { self.after = after }
 
         init(_ text: String, _ query: MirrorQuery) throws(QueryError) {
-            guard let bytes = Base64.url.decode(text.utf8) else { throw .badCursor }
+            guard let bytes = Base64.url.decode(text) else { throw .badCursor }
             let parts = String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
             guard parts.count == 4, parts[0] == Cursor.mark else { throw .foreignCursor }
             guard parts[1] == query.sort.text, parts[2] == "\(query.archived)", Cursor.isUsable(parts[3], query) else { throw .badCursor }

@@ -4,7 +4,7 @@ import Rules
 
 extension JSONWriter {
     mutating func timestamp(_ value: Timestamp?) {
-        if let value { plain { value.appendISO8601(to: &$0) } } else { null() }
+        if let value { instant(value) } else { null() }
     }
 
     mutating func member(_ name: String, _ value: Timestamp?) {

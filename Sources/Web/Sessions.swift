@@ -44,7 +44,7 @@ struct Sessions: Sendable {
     /// nil for what was not issued with this secret.
     private func session(of cookie: String) -> (name: String, expiry: Timestamp)? {
         guard cookie.utf8.count < 200, let dot = cookie.lastIndex(of: "."),
-            let tag = Base64.url.decode(cookie[cookie.index(after: dot)...].utf8)
+            let tag = Base64.url.decode(String(cookie[cookie.index(after: dot)...]))
         else { return nil }
         let text = cookie[..<dot]
         guard authenticator.isValid(tag: tag, for: Array(text.utf8)) else { return nil }

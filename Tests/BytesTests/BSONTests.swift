@@ -57,12 +57,8 @@ import Testing
             }
             if Bool.random(using: &random) { bytes.removeLast(Int.random(in: 0..<bytes.count, using: &random)) }
             var json = JSONWriter()
-            json.array { json in
-                for element in BSONDocument(bytes: bytes).elements {
-                    _ = element.value
-                    json.value(element) { _, _ in }
-                }
-            }
+            json.object { $0.members(of: BSONDocument(bytes: bytes)) }
+            for element in BSONDocument(bytes: bytes).elements { _ = element.value }
             #expect(!json.finish().isEmpty)
         }
     }

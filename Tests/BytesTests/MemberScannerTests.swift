@@ -117,31 +117,4 @@ import Testing
             #expect(BSONDocument(bytes: members.bson).elements.map(\.key.string) == [""])
         }
     }
-
-    /// JSON of a document's members is what `value` writes, whatever stands in them.
-    @Test(arguments: 1...50 as ClosedRange<UInt64>) func membersAreWrittenAsValuesAre(seed: UInt64) throws {
-        var random = SeededRandom(state: seed)
-        let letters = Array("abc\"\\\n\r\t\u{1}\u{1F}é東🚀 /") + (0..<20).map { Character(String($0 % 10)) }
-        func text() -> String { String((0..<Int.random(in: 0...20, using: &random)).map { _ in letters.randomElement(using: &random)! }) }
-        let document = BSONDocument((0..<Int.random(in: 0...10, using: &random)).map { index in
-            let value: BSONValue = switch Int.random(in: 0..<10, using: &random) {
-            case 0: .null
-            case 1: ["inner": .string(text())]
-            case 2: .int64(7)
-            default: .string(text())
-            }
-            return ("\(index)" + text(), value)
-        })
-        let outer: BSONDocument = ["properties": .document(document)]
-        let element = try #require(Array(outer.elements).first)
-        var fast = JSONWriter()
-        fast.object { $0.members(of: element.document, date: { _, _ in }) }
-        var slow = JSONWriter()
-        slow.value(element, date: { _, _ in })
-        let bytes = fast.finish()
-        let expected = slow.finish()
-        #expect(bytes == expected)
-        let parsed = try #require(JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any])
-        for (key, value) in document.elements.map({ ($0.key.string, $0.string) }) where value != nil { #expect(parsed[key] as? String == value) }
-    }
 }

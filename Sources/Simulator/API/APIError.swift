@@ -155,6 +155,6 @@ extension JSONWriter {
 
     mutating func member(_ name: String, instant: Int64) {
         key(name)
-        plain { Instant.append(instant, to: &$0) }
+        string(Instant.text(instant))
     }
 }
