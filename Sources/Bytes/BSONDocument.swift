@@ -136,31 +136,37 @@ struct ElementPlace {
     }
 }
 
-/// The name of an element, as bytes of its document.
-public struct BSONKey: Sendable {
-    public let bytes: ArraySlice<UInt8>
-
-    public func matches(_ name: String) -> Bool {
-        guard bytes.count == name.utf8.count else { return false }
-        var name = name
-        return bytes.withUnsafeBytes { bytes in name.withUTF8 { bytes.isEmpty || memcmp(bytes.baseAddress!, $0.baseAddress!, bytes.count) == 0 } }
-    }
-    public var string: String { String(decoding: bytes, as: UTF8.self) }
-}
-
-/// One element of a document: its type, its name and the bytes of its value.
+/// One element of a document.
 public struct BSONElement: Sendable {
-    public let type: BSONType
-    public let key: BSONKey
-    let payload: ArraySlice<UInt8>
+    private let bytes: ArraySlice<UInt8>
+    private let place: ElementPlace
 
     fileprivate init(_ place: ElementPlace, of document: ArraySlice<UInt8>) {
-        func slice(_ range: Range<Int>) -> ArraySlice<UInt8> {
-            document[document.startIndex + range.lowerBound..<document.startIndex + range.upperBound]
+        self.place = place
+        bytes = document
+    }
+
+    public var type: BSONType { place.type }
+
+    public var name: String { String(decoding: slice(place.key), as: UTF8.self) }
+
+    public func isNamed(_ name: StaticString) -> Bool {
+        bytes.withUnsafeBytes { bytes in
+            place.key.count == name.utf8CodeUnitCount && memcmp(bytes.baseAddress! + place.key.lowerBound, name.utf8Start, place.key.count) == 0
         }
-        type = place.type
-        key = BSONKey(bytes: slice(place.key))
-        payload = slice(place.value)
+    }
+
+    private var payload: ArraySlice<UInt8> { slice(place.value) }
+
+    private func slice(_ range: Range<Int>) -> ArraySlice<UInt8> {
+        bytes[bytes.startIndex + range.lowerBound..<bytes.startIndex + range.upperBound]
+    }
+
+    private var int32: Int32 { Int32(truncatingIfNeeded: load(UInt32.self).littleEndian) }
+    private var int64: Int64 { Int64(truncatingIfNeeded: load(UInt64.self).littleEndian) }
+
+    private func load<T: BitwiseCopyable>(_ type: T.Type) -> T {
+        bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: place.value.lowerBound, as: type) }
     }
 
     /// The value of a string, as UTF-8; empty for another type.
@@ -170,15 +176,15 @@ public struct BSONElement: Sendable {
 
     public var string: String? { type == .string ? String(decoding: stringBytes, as: UTF8.self) : nil }
     public var bool: Bool? { type == .bool ? payload.first != 0 : nil }
-    public var double: Double? { type == .double ? Double(bitPattern: UInt64(bitPattern: payload.int64(at: payload.startIndex))) : nil }
+    public var double: Double? { type == .double ? Double(bitPattern: UInt64(bitPattern: int64)) : nil }
     /// The value of a date, in milliseconds since 1970-01-01T00:00:00Z.
-    public var milliseconds: Int64? { type == .date ? payload.int64(at: payload.startIndex) : nil }
+    public var milliseconds: Int64? { type == .date ? int64 : nil }
 
     /// An integer of either width.
     public var integer: Int64? {
         switch type {
-        case .int32: Int64(payload.int32(at: payload.startIndex))
-        case .int64: payload.int64(at: payload.startIndex)
+        case .int32: Int64(int32)
+        case .int64: int64
         default: nil
         }
     }
@@ -194,11 +200,11 @@ public struct BSONElement: Sendable {
         switch type {
         case .string: .string(String(decoding: stringBytes, as: UTF8.self))
         case .double: .double(double ?? .nan)
-        case .int32: .int32(payload.int32(at: payload.startIndex))
-        case .int64: .int64(payload.int64(at: payload.startIndex))
+        case .int32: .int32(int32)
+        case .int64: .int64(int64)
         case .bool: .bool(payload.first != 0)
-        case .date: .date(payload.int64(at: payload.startIndex))
-        case .timestamp: .timestamp(UInt64(bitPattern: payload.int64(at: payload.startIndex)))
+        case .date: .date(int64)
+        case .timestamp: .timestamp(UInt64(bitPattern: int64))
         case .document: .document(BSONDocument(bytes: Array(payload)))
         case .array: .array(document.elements.map(\.value))
         case .binary: .binary(Array(payload.dropFirst(5)))
@@ -218,15 +224,5 @@ extension UnsafeRawBufferPointer {
     func firstZero(in range: Range<Int>) -> Int? {
         guard !range.isEmpty, let base = baseAddress, let zero = memchr(base + range.lowerBound, 0, range.count) else { return nil }
         return UnsafeRawPointer(zero) - base
-    }
-}
-
-extension ArraySlice<UInt8> {
-    fileprivate func int32(at index: Int) -> Int32 {
-        Int32(littleEndian: withUnsafeBytes { $0.loadUnaligned(fromByteOffset: index - startIndex, as: Int32.self) })
-    }
-
-    fileprivate func int64(at index: Int) -> Int64 {
-        Int64(littleEndian: withUnsafeBytes { $0.loadUnaligned(fromByteOffset: index - startIndex, as: Int64.self) })
     }
 }

@@ -293,34 +293,17 @@ public struct JSONReader: Sendable {
         }
     }
 
-    /// The string whose characters begin at `start`; nil when it has no end, or an escape that does not exist.
-    func escapedString(from start: Int) -> Slice? {
-        let end = bytes.withUnsafeBytes { JSONReader.scanString($0, from: start).end }
-        guard end < bytes.count, bytes[end] == UInt8(ascii: "\"") else { return nil }
-        let slice = Slice(range: start..<end, isEscaped: true)
-        return wrongEscape(in: slice) == nil ? slice : nil
-    }
-
     private func checkEscapes(_ slice: Slice) throws(JSONError) {
-        if let wrong = wrongEscape(in: slice) { throw JSONError(.syntax, at: wrong) }
-    }
-
-    private func wrongEscape(in slice: Slice) -> Int? {
-        bytes.withUnsafeBytes { bytes -> Int? in
+        let wrong = bytes.withUnsafeBytes { bytes -> Int? in
+            let text = UnsafeRawBufferPointer(rebasing: bytes[..<slice.range.upperBound])
             var index = slice.range.lowerBound
-            while let escape = JSONReader.escape(in: bytes, index..<slice.range.upperBound) {
-                index = escape
-                switch bytes[index + 1] {
-                case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"),
-                    UInt8(ascii: "n"), UInt8(ascii: "r"), UInt8(ascii: "t"):
-                    index += 2
-                case UInt8(ascii: "u") where index + 6 <= slice.range.upperBound && JSONReader.hex(bytes, at: index + 2) != nil:
-                    index += 6
-                default: return index
-                }
+            while let backslash = JSONReader.backslash(in: text, from: index) {
+                guard let escape = Escape(in: text, at: backslash) else { return backslash }
+                index = backslash + escape.length
             }
             return nil
         }
+        if let wrong { throw JSONError(.syntax, at: wrong) }
     }
 
     /// Copies the string's characters to memory that has room for all of the slice, and gives their number: escapes only become shorter.
@@ -337,61 +320,89 @@ public struct JSONReader: Sendable {
     /// The escapes were checked when the string was read.
     private func unescape(_ text: UnsafeRawBufferPointer, to target: UnsafeMutableRawPointer) -> Int {
         var index = 0
-        var count = 0
-        func put(_ byte: UInt8) {
-            target.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)
-            count += 1
+        var end = target
+        func copy(through next: Int) {
+            guard index < next else { return }
+            end.copyMemory(from: text.baseAddress! + index, byteCount: next - index)
+            end += next - index
         }
-        func copy(through end: Int) {
-            guard index < end else { return }
-            (target + count).copyMemory(from: text.baseAddress! + index, byteCount: end - index)
-            count += end - index
-        }
-        while let escape = JSONReader.escape(in: text, index..<text.count) {
-            copy(through: escape)
-            index = escape
-            switch text[index + 1] {
-            case UInt8(ascii: "b"): put(0x08)
-            case UInt8(ascii: "f"): put(0x0C)
-            case UInt8(ascii: "n"): put(0x0A)
-            case UInt8(ascii: "r"): put(0x0D)
-            case UInt8(ascii: "t"): put(0x09)
-            case UInt8(ascii: "u"):
-                let unit = JSONReader.hex(text, at: index + 2) ?? 0xFFFD
-                var scalar = Unicode.Scalar(UInt32(unit))
-                if unit & 0xFC00 == 0xD800, index + 12 <= text.count, text[index + 6] == UInt8(ascii: "\\"),
-                    text[index + 7] == UInt8(ascii: "u"), let low = JSONReader.hex(text, at: index + 8), low & 0xFC00 == 0xDC00
-                {
-                    scalar = Unicode.Scalar(0x10000 + (UInt32(unit & 0x3FF) << 10 | UInt32(low & 0x3FF)))
-                    index += 6
-                }
-                for byte in UTF8.encode(scalar ?? "\u{FFFD}")! { put(byte) }
-                index += 4
-            case let other: put(other)
-            }
-            index += 2
+        while let backslash = JSONReader.backslash(in: text, from: index), let escape = Escape(in: text, at: backslash) {
+            copy(through: backslash)
+            end += escape.write(to: end)
+            index = backslash + escape.length
         }
         copy(through: text.count)
-        return count
+        return end - target
     }
 
-    /// The offset of the next backslash.
-    private static func escape(in bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> Int? {
-        guard let base = bytes.baseAddress, let found = memchr(base + range.lowerBound, 0x5C, range.count) else { return nil }
+    private static func backslash(in bytes: UnsafeRawBufferPointer, from start: Int) -> Int? {
+        guard let base = bytes.baseAddress, let found = memchr(base + start, 0x5C, bytes.count - start) else { return nil }
         return UnsafeRawPointer(found) - base
     }
 
-    private static func hex(_ text: UnsafeRawBufferPointer, at index: Int) -> UInt16? {
-        var value: UInt16 = 0
-        for byte in text[index..<index + 4] {
-            switch byte {
-            case 48...57: value = value << 4 | UInt16(byte - 48)
-            case 65...70: value = value << 4 | UInt16(byte - 55)
-            case 97...102: value = value << 4 | UInt16(byte - 87)
+    /// One escape of a string.
+    struct Escape {
+        /// Its bytes in the text.
+        let length: Int
+        /// What it stands for; U+FFFD for half of a surrogate pair.
+        private let scalar: Unicode.Scalar
+
+        /// - Parameter index: where its backslash is.
+        /// - Returns: nil for one that JSON does not have, or that is cut off.
+        init?(in text: UnsafeRawBufferPointer, at index: Int) {
+            guard index + 1 < text.count else { return nil }
+            switch text[index + 1] {
+            case UInt8(ascii: "n"): scalar = "\n"
+            case UInt8(ascii: "t"): scalar = "\t"
+            case UInt8(ascii: "r"): scalar = "\r"
+            case UInt8(ascii: "b"): scalar = "\u{8}"
+            case UInt8(ascii: "f"): scalar = "\u{C}"
+            case let byte where byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") || byte == UInt8(ascii: "/"): scalar = Unicode.Scalar(byte)
+            case UInt8(ascii: "u"):
+                guard let unit = Escape.unit(text, at: index + 2) else { return nil }
+                if unit & 0xFC00 == 0xD800, index + 7 < text.count, text[index + 6] == UInt8(ascii: "\\"), text[index + 7] == UInt8(ascii: "u"),
+                    let low = Escape.unit(text, at: index + 8), low & 0xFC00 == 0xDC00
+                {
+                    scalar = Unicode.Scalar(0x10000 + (UInt32(unit & 0x3FF) << 10 | UInt32(low & 0x3FF))) ?? "\u{FFFD}"
+                    length = 12
+                } else {
+                    scalar = Unicode.Scalar(unit) ?? "\u{FFFD}"
+                    length = 6
+                }
+                return
             default: return nil
             }
+            length = 2
         }
-        return value
+
+        /// Writes it as UTF-8, no longer than the escape, and gives the number of bytes.
+        @inline(__always) func write(to target: UnsafeMutableRawPointer) -> Int {
+            if scalar.isASCII {
+                target.storeBytes(of: UInt8(truncatingIfNeeded: scalar.value), as: UInt8.self)
+                return 1
+            }
+            var count = 0
+            for byte in UTF8.encode(scalar)! {
+                target.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)
+                count += 1
+            }
+            return count
+        }
+
+        private static func unit(_ text: UnsafeRawBufferPointer, at index: Int) -> UInt16? {
+            guard index + 4 <= text.count else { return nil }
+            var value: UInt16 = 0
+            for offset in index..<index + 4 {
+                let byte = text[offset]
+                switch byte {
+                case 48...57: value = value << 4 | UInt16(byte - 48)
+                case 65...70: value = value << 4 | UInt16(byte - 55)
+                case 97...102: value = value << 4 | UInt16(byte - 87)
+                default: return nil
+                }
+            }
+            return value
+        }
     }
 }
 

@@ -17,7 +17,7 @@ public struct TextMembers: Sendable {
 /// Reads objects whose values are text or null straight into BSON, one after the other in the same memory.
 ///
 /// HubSpot's `properties` are most of what it sends. A member without white space is read, checked and copied in one pass over its
-/// blocks, escapes apart; any other is left to `JSONReader`. The records of a page have the same names in the same order, so a name is first
+/// blocks; any other is left to `JSONReader`. The records of a page have the same names in the same order, so a name is first
 /// compared with the one in its place in the object before.
 public struct MemberScanner: ~Copyable {
     private let names: [[UInt8]]
@@ -118,7 +118,7 @@ public struct MemberScanner: ~Copyable {
                 let isUsual = place < known.count && text.copy(known[place], of: knownText)
                 var nameEnd = nameStart
                 if !isUsual {
-                    guard text.copyString(), text.index <= text.last, text.start[text.index + 1] == UInt8(ascii: ":") else {
+                    guard text.copyString(), !text.isEscaped, text.index <= text.last, text.start[text.index + 1] == UInt8(ascii: ":") else {
                         text = member
                         break
                     }
@@ -131,18 +131,11 @@ public struct MemberScanner: ~Copyable {
                     let length = text.out
                     let valueStart = text.index
                     text.out += 4
-                    if text.copyString() {
-                        value = JSONReader.Slice(range: valueStart..<text.index, isEscaped: false)
-                    } else if let slice = json.escapedString(from: valueStart), slice.range.upperBound <= text.last {
-                        // The word behind its quote may be read, too.
-                        text.out = length + 4 + json.copyCharacters(of: slice, to: length + 4)
-                        text.index = slice.range.upperBound
-                        text.isASCII = false  // it may be: rare enough
-                        value = slice
-                    } else {
+                    guard text.copyString() else {
                         text = member
                         break
                     }
+                    value = JSONReader.Slice(range: valueStart..<text.index, isEscaped: text.isEscaped)
                     text.put(0)
                     text.index += 1
                     UnsafeMutableRawPointer(length).storeBytes(of: Int32(truncatingIfNeeded: text.out - length - 4).littleEndian, as: Int32.self)
@@ -190,6 +183,8 @@ public struct MemberScanner: ~Copyable {
         let last: Int
         var out: UnsafeMutablePointer<UInt8>
         var isASCII = true
+        /// Whether the last string held escapes.
+        var isEscaped = false
 
         init(start: UnsafeRawPointer, index: Int, last: Int, out: UnsafeMutableRawPointer) {
             self.start = start.assumingMemoryBound(to: UInt8.self)
@@ -231,15 +226,23 @@ public struct MemberScanner: ~Copyable {
             return true
         }
 
-        /// Copies up to the closing quote and stops there; false when something else comes first.
+        /// Copies up to the closing quote, escapes resolved, and stops there; false when something else comes first.
         @inline(__always) mutating func copyString() -> Bool {
+            isEscaped = false
             while index <= last {
                 let block = TextBlock(start + index)
                 TextBlock.copy(start + index, to: out)
                 if !block.isASCII { isASCII = false }
                 index += block.plainLength
                 out += block.plainLength
-                if block.plainLength < TextBlock.size { return start[index] == UInt8(ascii: "\"") }
+                if block.plainLength == TextBlock.size { continue }
+                if start[index] == UInt8(ascii: "\"") { return true }
+                guard start[index] == UInt8(ascii: "\\"),
+                    let escape = JSONReader.Escape(in: UnsafeRawBufferPointer(start: start, count: last + TextBlock.size), at: index)
+                else { return false }
+                index += escape.length
+                out += escape.write(to: out)
+                isEscaped = true
             }
             return false
         }

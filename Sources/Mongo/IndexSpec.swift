@@ -16,6 +16,6 @@ public struct IndexSpec: Sendable {
     }
 
     var document: BSONDocument {
-        BSONDocument([("key", .document(keys)), ("name", .string(name))] + options.elements.map { ($0.key.string, $0.value) })
+        BSONDocument([("key", .document(keys)), ("name", .string(name))] + options.elements.map { ($0.name, $0.value) })
     }
 }

@@ -174,7 +174,7 @@ private struct Bulk: ~Copyable {
     /// Unchecked, the server would take an update without operators for a replacement.
     private static func checkOperators(_ update: BSONDocument) {
         var elements = update.elements.makeIterator()
-        precondition(elements.next()?.key.bytes.first == UInt8(ascii: "$"), "an update is made of operators")
+        precondition(elements.next()?.name.first == "$", "an update is made of operators")
     }
 
     private borrowing func append(

@@ -91,10 +91,10 @@ public struct MongoClient: ~Copyable {
             explained = [
                 ("aggregate", .string(collection)), ("pipeline", .array(query.countPipeline.map(BSONValue.document))), ("cursor", [:]),
             ]
-            explained += query.aggregateOptions.elements.map { ($0.key.string, $0.value) }
+            explained += query.aggregateOptions.elements.map { ($0.name, $0.value) }
         } else {
             explained = [("find", .string(collection)), ("filter", .document(query.filter))]
-            explained += query.options.elements.map { ($0.key.string, $0.value) }
+            explained += query.options.elements.map { ($0.name, $0.value) }
         }
         return try command(["explain": .document(BSONDocument(explained)), "verbosity": "executionStats"])
     }

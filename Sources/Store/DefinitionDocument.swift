@@ -12,7 +12,7 @@ enum DefinitionDocument {
         if case .properties = set {} else { writer.append("hubspotId", definition.id) }
         var archivedAt: Int64?
         for element in BSONDocument(bytes: definition.fields).elements {
-            switch element.key.string {
+            switch element.name {
             case "id", "archived": break
             case "archivedAt": archivedAt = element.milliseconds
             case "createdAt": writer.append("hubspotCreatedAt", element.value)

@@ -78,7 +78,7 @@ public struct DefinitionStore: Sendable {
     /// Documents as they are stored: properties by name, pipelines as HubSpot shows them, owners by id.
     public func documents(_ set: DefinitionSet, archived: Bool) async throws -> [BSONDocument] {
         var filter = DefinitionStore.filter(set)
-        filter = BSONDocument([("archived", .bool(archived))] + filter.elements.map { ($0.key.string, $0.value) })
+        filter = BSONDocument([("archived", .bool(archived))] + filter.elements.map { ($0.name, $0.value) })
         var sort: BSONDocument = ["_id": 1]
         if case .pipelines = set { sort = ["displayOrder": 1, "_id": 1] }
         let query = MongoQuery(filter, sort: sort)
@@ -107,7 +107,7 @@ public struct DefinitionStore: Sendable {
             }
             var states: [DefinitionSet: State] = [:]
             for set in DefinitionSet.all {
-                let filter = BSONDocument([("archived", false)] + DefinitionStore.filter(set).elements.map { ($0.key.string, $0.value) })
+                let filter = BSONDocument([("archived", false)] + DefinitionStore.filter(set).elements.map { ($0.name, $0.value) })
                 let document = documents[set.description]
                 states[set] = State(
                     total: try client.count(MongoQuery(filter), in: set.collection),

@@ -32,7 +32,7 @@ extension Delivery {
 
     init(document: BSONDocument) {
         var events: [WebhookEvent] = []
-        for element in document.elements where element.key.matches("events") {
+        for element in document.elements where element.isNamed("events") {
             events = element.document.elements.map { WebhookEvent(element: $0) }
         }
         self.init(
@@ -85,7 +85,7 @@ extension WebhookEvent {
     init(element: BSONElement) {
         self.init(subscriptionType: "")
         for member in element.document.elements {
-            switch member.key.string {
+            switch member.name {
             case "subscriptionType": subscriptionType = member.string ?? ""
             case "type": type = member.string.flatMap(RecordType.init)
             case "verb": verb = member.string.flatMap(Verb.init)

@@ -146,7 +146,7 @@ public struct MirrorChanges: Sendable {
                 names = known[event.key].map { MirrorChanges.names(of: properties, unlike: $0) }
                 known[event.key] = properties
             }
-            let set = event.fields.elements.map(\.key.string)
+            let set = event.fields.elements.map(\.name)
             let single = set.filter { $0.hasPrefix("properties.") }.map { String($0.dropFirst("properties.".count)) }
             if !single.isEmpty { known[event.key] = nil }
             let kind: RecordChange.Kind =
@@ -164,10 +164,10 @@ public struct MirrorChanges: Sendable {
     /// A property that came without a value, as all do when somebody defines it, is no change.
     private static func names(of new: BSONDocument, unlike old: BSONDocument) -> [String] {
         var rest: [String: BSONElement] = [:]
-        for element in old.elements where element.type != .null { rest[element.key.string] = element }
+        for element in old.elements where element.type != .null { rest[element.name] = element }
         var names: [String] = []
         for element in new.elements where element.type != .null {
-            let name = element.key.string
+            let name = element.name
             if let before = rest.removeValue(forKey: name), before.hasValue(of: element) { continue }
             names.append(name)
         }

@@ -66,7 +66,7 @@ enum MirrorDocument {
     /// The writes that make the stored associations equal those that came with the record at `now`; none where they do already.
     static func associations(_ record: Record, stored: BSONDocument?, at now: Timestamp) -> [MongoWrite] {
         record.associations.compactMap { other, ids in
-            let known = stored?.elements.first { $0.key.matches(other.rawValue) }?.document.elements
+            let known = stored?.elements.first(named: other.rawValue)?.document.elements
             if let known, known.elementsEqual(ids, by: { $0.stringBytes.elementsEqual($1.utf8) }) { return nil }
             return associate(record.id, to: other, ids, readAt: now)
         }

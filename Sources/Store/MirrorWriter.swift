@@ -251,20 +251,19 @@ public struct MirrorWriter: Sendable {
             var id: String?
             var version = Version()
             for element in document.elements {
-                let key = element.key
-                if key.matches("_id") {
+                if element.isNamed("_id") {
                     id = element.string
-                } else if key.matches("hubspotUpdatedAt") {
+                } else if element.isNamed("hubspotUpdatedAt") {
                     version.updatedAt = element.milliseconds
-                } else if key.matches("archived") {
+                } else if element.isNamed("archived") {
                     version.archived = element.bool ?? false
-                } else if key.matches("archivedAt") {
+                } else if element.isNamed("archivedAt") {
                     version.archivedAt = element.milliseconds
-                } else if key.matches("lastSyncedAt") {
+                } else if element.isNamed("lastSyncedAt") {
                     version.lastSyncedAt = element.milliseconds
-                } else if key.matches("contentHash") {
+                } else if element.isNamed("contentHash") {
                     version.contentHash = element.integer
-                } else if key.matches("associations") {
+                } else if element.isNamed("associations") {
                     version.associations = element.value.document
                 }
             }

@@ -24,7 +24,7 @@ public struct RunStore: Sendable {
     /// - Returns: the run of the same kind that is going on already, to be joined instead; nil when this one was added.
     public func begin(_ run: Run, owner: String) async throws -> Run? {
         let fields = [("owner", BSONValue.string(owner)), ("kind", .string(run.scope.kindName))]
-        let document = BSONDocument(run.document.elements.map { ($0.key.string, $0.value) } + fields)
+        let document = BSONDocument(run.document.elements.map { ($0.name, $0.value) } + fields)
         return try await database.run { client in
             while true {
                 let outcome = try client.insert([document.bytes], into: RunStore.collection)
@@ -50,7 +50,7 @@ public struct RunStore: Sendable {
 
     /// Notes how far the run is, or that it has ended, and renews the owner's lease.
     public func save(_ run: Run, owner: String) async throws -> Saved {
-        let fields = run.document.elements.filter { !$0.key.matches("_id") }.map { ($0.key.string, $0.value) }
+        let fields = run.document.elements.filter { !$0.isNamed("_id") }.map { ($0.name, $0.value) }
         var update: [(String, BSONValue)] = [("$set", .document(BSONDocument(fields)))]
         if run.isFinished { update.append(("$unset", ["kind": ""])) }
         let operators = BSONDocument(update)

@@ -65,7 +65,7 @@ extension VerifyReport {
             var counts = Counts()
             for (name, path) in VerifyReport.numbers { counts[keyPath: path] = Int(stored[name]?.integer ?? 0) }
             for element in stored["kinds"]?.document?.elements ?? BSONDocument().elements {
-                if let kind = Drift.Kind(rawValue: element.key.string) { counts.kinds[kind] = Int(element.integer ?? 0) }
+                if let kind = Drift.Kind(rawValue: element.name) { counts.kinds[kind] = Int(element.integer ?? 0) }
             }
             byType[type] = counts
         }

@@ -63,7 +63,7 @@ enum RecordDifference {
         if stored.bytes == record.properties { return [] }
         func texts(_ document: BSONDocument) -> [String: BSONValue] {
             var texts: [String: BSONValue] = [:]
-            for element in document.elements where element.type != .null { texts[element.key.string] = element.value }
+            for element in document.elements where element.type != .null { texts[element.name] = element.value }
             return texts
         }
         let ours = texts(stored), theirs = texts(BSONDocument(bytes: record.properties))
@@ -72,8 +72,8 @@ enum RecordDifference {
 
     private static func differingFields(_ document: BSONDocument, _ record: Record) -> [String] {
         var stored: [String: BSONValue] = [:]
-        for element in document.elements where !element.key.matches("properties") { stored[element.key.string] = element.value }
-        var names = BSONDocument(bytes: record.fields).elements.filter { (stored[$0.key.string] ?? .null) != $0.value }.map(\.key.string)
+        for element in document.elements where !element.isNamed("properties") { stored[element.name] = element.value }
+        var names = BSONDocument(bytes: record.fields).elements.filter { (stored[$0.name] ?? .null) != $0.value }.map(\.name)
         if stored["hubspotId"]?.string != record.id { names.append("hubspotId") }
         if stored["hubspotCreatedAt"]?.milliseconds != record.createdAt.milliseconds { names.append("hubspotCreatedAt") }
         let archivedAt = stored["archivedAt"]?.milliseconds

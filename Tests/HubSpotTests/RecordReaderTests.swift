@@ -20,7 +20,7 @@ import Testing
     }
 
     private func strings(_ bson: [UInt8]) -> [String: String?] {
-        Dictionary(BSONDocument(bytes: bson).elements.map { ($0.key.string, $0.string) }, uniquingKeysWith: { first, _ in first })
+        Dictionary(BSONDocument(bytes: bson).elements.map { ($0.name, $0.string) }, uniquingKeysWith: { first, _ in first })
     }
 
     @Test func aRecordIsReadWhole() throws {
@@ -149,7 +149,7 @@ import Testing
                 readings += 1
                 #expect((try? JSONSerialization.jsonObject(with: Data(json))) != nil || json.contains(0x5C))
                 var length = 4
-                for element in BSONDocument(bytes: record.properties).elements { length += 2 + element.key.bytes.count + (element.string.map { $0.utf8.count + 5 } ?? 0) }
+                for element in BSONDocument(bytes: record.properties).elements { length += 2 + element.name.utf8.count + (element.string.map { $0.utf8.count + 5 } ?? 0) }
                 #expect(length + 1 == record.properties.count)
             }
         }

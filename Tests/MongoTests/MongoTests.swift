@@ -251,6 +251,6 @@ import Testing
 extension BSONElements.Iterator {
     fileprivate var firstKey: String? {
         var copy = self
-        return copy.next()?.key.string
+        return copy.next()?.name
     }
 }

@@ -223,7 +223,7 @@ import Testing
         var plan = Plan()
         func visit(_ document: BSONDocument, winning: Bool) {
             for element in document.elements {
-                let key = element.key.string
+                let key = element.name
                 switch element.value {
                 case .document(let inner):
                     if key == "executionStats" {

@@ -31,7 +31,7 @@ extension Store {
         let outcome = try await store.writer.write([record], of: .deals, at: instant(9_000))
         #expect(outcome.created == 1 && outcome.updated == 0 && outcome.failures.isEmpty)
         let stored = try #require(try await store.mirror.record(.deals, "7"))
-        var members = Dictionary(uniqueKeysWithValues: stored.elements.map { ($0.key.string, $0.value) })
+        var members = Dictionary(uniqueKeysWithValues: stored.elements.map { ($0.name, $0.value) })
         #expect(members.removeValue(forKey: "contentHash")?.integer != nil)
         #expect(members == [
             "_id": "7", "hubspotId": "7", "dealName": "Ünï", "amount": 12.5, "dealStage": nil, "pipeline": nil, "closeDate": .date(9),

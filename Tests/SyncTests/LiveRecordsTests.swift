@@ -30,9 +30,9 @@ import Testing
                 let mirrored = try #require(try await bench.store.mirror.record(type, id))
                 let live = try #require(try await bench.live.record(type, id))
                 // Live reads have no associations.
-                #expect(mirrored.elements.map(\.key.string).filter { $0 != "associatedAt" } == live.elements.map(\.key.string))
-                for element in mirrored.elements where !["lastSyncedAt", "associations", "associatedAt"].contains(element.key.string) {
-                    #expect(element.value == live[element.key.string], "\(type) \(element.key.string)")
+                #expect(mirrored.elements.map(\.name).filter { $0 != "associatedAt" } == live.elements.map(\.name))
+                for element in mirrored.elements where !["lastSyncedAt", "associations", "associatedAt"].contains(element.name) {
+                    #expect(element.value == live[element.name], "\(type) \(element.name)")
                 }
             }
         }

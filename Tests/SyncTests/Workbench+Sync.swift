@@ -22,7 +22,7 @@ extension Workbench {
                 let document = try #require(try await store.mirror.record(type, "\(record.id)"), "\(type) \(record.id)")
                 var properties: [String: String?] = [:]
                 for element in document["properties"]?.document?.elements ?? BSONDocument().elements {
-                    properties.updateValue(element.string, forKey: element.key.string)
+                    properties.updateValue(element.string, forKey: element.name)
                 }
                 #expect(properties == record.properties, "\(type) \(record.id)")
                 #expect(document["hubspotUpdatedAt"]?.milliseconds == record.updatedAt)

@@ -217,9 +217,9 @@ struct AdminPages {
     private static func properties(of document: BSONDocument) -> (full: [[String: Any]], empty: [String]) {
         var full: [(String, String)] = []
         var empty: [String] = []
-        for element in document.elements where element.key.matches("properties") {
+        for element in document.elements where element.isNamed("properties") {
             for property in element.document.elements {
-                if let value = property.string, !value.isEmpty { full.append((property.key.string, value)) } else { empty.append(property.key.string) }
+                if let value = property.string, !value.isEmpty { full.append((property.name, value)) } else { empty.append(property.name) }
             }
         }
         return (full.sorted { $0.0 < $1.0 }.map { ["name": $0.0, "value": $0.1] }, empty.sorted())
