@@ -35,11 +35,12 @@ extension Duration {
 // MARK: - Text
 
 extension Timestamp {
-    /// `2026-11-20T08:00:00.000Z`, always with three digits: what JavaScript's `toISOString` prints.
+    /// `2026-11-20T08:00:00.000Z`, always with three digits: what JavaScript's `toISOString` prints. Years outside 0...9999 have a sign and
+    /// six digits, or more where they need them.
     public var iso8601: String {
         let (sign, myriads, words) = text
-        var bytes = sign.map { [$0] + Timestamp.digits(myriads).bytes(2) } ?? []
-        for word in [words.0, words.1, words.2] { bytes += word.bytes(8) }
+        var bytes = sign.map { [$0] + (myriads < 10 ? [48] : []) + String(myriads).utf8 } ?? []
+        for word in [words.0, words.1, words.2] { bytes += (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64($0 * 8)) } }
         return String(decoding: bytes, as: UTF8.self)
     }
 
@@ -52,7 +53,7 @@ extension Timestamp {
     /// What stands before the four digits of years outside 0...9999, and the rest.
     private var text: (sign: UInt8?, myriads: UInt64, words: (UInt64, UInt64, UInt64)) {
         let day = milliseconds.floorDividing(86_400_000)
-        let inDay = UInt64(milliseconds - day * 86_400_000)
+        let inDay = UInt64(milliseconds &- day &* 86_400_000)
         let (year, month, dayOfMonth) = Timestamp.civil(fromDays: day)
         func two(_ value: UInt64, _ place: UInt64) -> UInt64 { Timestamp.digits(value) << (place * 8) }
         func character(_ byte: UInt64, _ place: UInt64) -> UInt64 { byte << (place * 8) }
@@ -207,11 +208,6 @@ extension Timestamp {
 
 extension Int64 {
     fileprivate func floorDividing(_ divisor: Int64) -> Int64 {
-        self >= 0 ? self / divisor : (self - divisor + 1) / divisor
+        self / divisor - (self % divisor < 0 ? 1 : 0)
     }
-}
-
-extension UInt64 {
-    /// The first `count` of its bytes, the lowest first.
-    fileprivate func bytes(_ count: Int) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: self >> UInt64($0 * 8)) } }
 }

@@ -58,6 +58,7 @@ extension Fuzz {
                 let properties = checkedDocument(record.properties), fields = checkedDocument(record.fields)
                 let names = fields.map { String(decoding: $0.key, as: UTF8.self) }
                 check(Set(properties.map { $0.key }).count == properties.count, "a property twice")
+                check(written(record.properties).elementsEqual(properties) { $0.key == $1.key && $0.value == $1.value }, "the JSON of it differs")
                 check(names == type.typedFields.map { $0.name }, "other fields than the type's")
                 guard let objects else { continue }
                 let candidates = objects.compactMap { $0 as? [String: Any] }.filter { $0["id"] as? String == record.id }
@@ -101,6 +102,48 @@ extension Fuzz {
         }
         check(place == bytes.count - 1, "an element goes beyond its document")
         return elements
+    }
+
+    /// A document of texts and nulls, written as JSON and read again.
+    private static func written(_ document: [UInt8]) -> [(key: [UInt8], value: [UInt8]?)] {
+        var json = JSONWriter(capacity: 1)
+        json.object { $0.members(of: BSONDocument(bytes: document)) }
+        var members: [(key: [UInt8], value: [UInt8]?)] = []
+        do {
+            var reader = JSONReader(json.finish())
+            try reader.enterObject()
+            while let key = try reader.nextKey() { members.append((reader.unescaped(key), try reader.textOrNull().map(reader.unescaped))) }
+            try reader.finish()
+        } catch { fail("what is written is no JSON: \(error)") }
+        return members
+    }
+
+    /// A document as a server might send it, or not: it is read to its first damage, and what is written of it is JSON.
+    @Sendable static func document(_ input: [UInt8]) {
+        let document = BSONDocument(bytes: input)
+        var names: [String] = []
+        for element in document.elements {
+            names.append(element.name)
+            _ = element.value
+        }
+        var json = JSONWriter(capacity: 1)
+        json.object { $0.members(of: document) }
+        let text = json.finish()
+        // Names and texts are copied as they are.
+        guard String(validating: text, as: UTF8.self) != nil else { return }
+        do {
+            var reader = JSONReader(text)
+            var written: [String] = []
+            try reader.enterObject()
+            while let key = try reader.nextKey() {
+                written.append(reader.text(key))
+                try reader.skip()
+            }
+            try reader.finish()
+            check(written == names, "other members than the document's")
+        } catch {
+            check(error.kind == .depth, "what is written is no JSON: \(error)")
+        }
     }
 
     /// What our reader accepts and Foundation does not, for reasons that are Foundation's: numbers beyond a double, deep nesting, and escapes

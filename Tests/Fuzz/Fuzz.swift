@@ -9,6 +9,7 @@ enum Fuzz {
 
     static let targets: [String: Target] = [
         "webhook": webhookBody, "records": records, "signature": signature, "query": query, "cursor": cursor, "headers": headers,
+        "document": document,
     ]
 
     static let target: Target = {

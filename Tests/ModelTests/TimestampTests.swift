@@ -40,6 +40,17 @@ import Testing
             #expect(Timestamp(iso8601: timestamp.iso8601) == timestamp)
         }
     }
+
+    /// As JavaScript prints its first and last instant, and Java those of 64 bits. MongoDB holds any of them.
+    @Test(arguments: [
+        (8_640_000_000_000_000, "+275760-09-13T00:00:00.000Z"), (-8_640_000_000_000_000, "-271821-04-20T00:00:00.000Z"),
+        (253_402_300_799_999, "9999-12-31T23:59:59.999Z"), (253_402_300_800_000, "+010000-01-01T00:00:00.000Z"),
+        (-62_167_219_200_000, "0000-01-01T00:00:00.000Z"), (-62_167_219_200_001, "-000001-12-31T23:59:59.999Z"),
+        (.max, "+292278994-08-17T07:12:55.807Z"), (.min, "-292275055-05-16T16:47:04.192Z"),
+    ] as [(Int64, String)])
+    func printsYearsOfMoreThanFourDigits(milliseconds: Int64, text: String) {
+        #expect(Timestamp(milliseconds: milliseconds).iso8601 == text)
+    }
 }
 
 @Suite struct HTTPDateTests {
