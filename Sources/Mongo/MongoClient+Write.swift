@@ -226,7 +226,7 @@ extension BulkOutcome {
             let code = UInt32(clamping: value.document?["code"]?.integer ?? 0)
             let failure = MongoError(serverCode: code, text: value.document?["errmsg"]?.string ?? "")
             // A server that goes down refuses write by write.
-            if failure.kind == .unreachable || failure.kind == .timedOut { throw failure }
+            if failure.isTransient { throw failure }
             failures.append(.init(index: index(value), error: failure))
             if code == error.code { isExplained = true }
         }

@@ -31,6 +31,9 @@ public struct MongoError: Error, Sendable, Equatable {
         self.code = code
         self.message = message
     }
+
+    /// Whether the same call may well succeed a little later.
+    public var isTransient: Bool { kind == .unreachable || kind == .timedOut }
 }
 
 extension MongoError: CustomStringConvertible {

@@ -412,7 +412,7 @@ public actor Runs: Service {
             return Failure(code: error.failureCode, message: prefix + error.message)
         case let error as MongoError:
             return Failure(
-                code: error.kind == .unreachable ? .mongodbUnreachable : .mongodbRefused, message: prefix + error.message)
+                code: error.isTransient ? .mongodbUnreachable : .mongodbRefused, message: prefix + error.message)
         default:
             logger.error("Sync failed in an unforeseen way", metadata: ["error": "\(error)"])
             return Failure(code: .interrupted, message: prefix + "internal error")

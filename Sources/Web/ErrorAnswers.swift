@@ -41,8 +41,8 @@ struct ErrorAnswers: RouterMiddleware {
         case let error as APIError: return error
         case let error as HubSpotError: return answer(to: error)
         case let error as MongoError:
-            return error.kind == .unreachable
-                ? APIError(.serviceUnavailable, "mongodb_unreachable", "MongoDB cannot be reached; try again shortly", retryAfter: .seconds(2))
+            return error.isTransient
+                ? APIError(.serviceUnavailable, "mongodb_unreachable", "MongoDB cannot be reached, or does not answer in time; try again shortly", retryAfter: .seconds(2))
                 : APIError(.internalServerError, "mongodb_refused", "MongoDB refused the operation (code \(error.code)); see the log")
         case is StoppedError, is CancellationError:
             return APIError(.serviceUnavailable, "stopping", "The service is shutting down", retryAfter: .seconds(5))
