@@ -74,7 +74,7 @@ struct Step {
             name: "webhook body of 100 events to its inbox document", target: nil,
             ours: {
                 let delivery = Delivery(id: "delivery", receivedAt: now, signature: "v3", events: try WebhookBody.events(in: body))
-                guard delivery.document(owner: "owner", leaseUntil: now, expireAt: now).count > 5_000 else {
+                guard delivery.document(owner: "owner", leaseUntil: now).count > 5_000 else {
                     throw Unmeasurable("the delivery is not written")
                 }
             }, raw: nil)

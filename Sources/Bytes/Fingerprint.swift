@@ -1,38 +1,41 @@
 /// A 64-bit fingerprint of byte strings, to see whether content has changed. Fast, the same on every machine; no protection against forgery.
 public struct Fingerprint: Sendable {
-    private var state: UInt64 = 0x243F_6A88_85A3_08D3
+    private var state: UInt64
 
-    public init() {}
+    public init() { state = 0x243F_6A88_85A3_08D3 }
+
+    /// One that nobody else can compute.
+    init(seed: UInt64) { state = seed }
 
     /// Adds one string with its length, so that what stands where between two strings matters.
-    public mutating func add(_ bytes: [UInt8]) {
-        mix(UInt64(bytes.count))
-        bytes.withUnsafeBytes { raw in
-            func word(_ offset: Int) -> UInt64 { UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) }
-            var offset = 0
-            if raw.count >= 32 {
-                // Four at once: a product has to wait for the one before.
-                var a = state, b = ~state, c = state &+ 1, d = state &- 1
-                while offset + 32 <= raw.count {
-                    a = Fingerprint.mixed(a, word(offset))
-                    b = Fingerprint.mixed(b, word(offset + 8))
-                    c = Fingerprint.mixed(c, word(offset + 16))
-                    d = Fingerprint.mixed(d, word(offset + 24))
-                    offset += 32
-                }
-                state = Fingerprint.mixed(Fingerprint.mixed(Fingerprint.mixed(a, b), c), d)
+    public mutating func add(_ bytes: [UInt8]) { bytes.withUnsafeBytes { add($0) } }
+
+    mutating func add(_ raw: UnsafeRawBufferPointer) {
+        mix(UInt64(raw.count))
+        func word(_ offset: Int) -> UInt64 { UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) }
+        var offset = 0
+        if raw.count >= 32 {
+            // Four at once: a product has to wait for the one before.
+            var a = state, b = ~state, c = state &+ 1, d = state &- 1
+            while offset + 32 <= raw.count {
+                a = Fingerprint.mixed(a, word(offset))
+                b = Fingerprint.mixed(b, word(offset + 8))
+                c = Fingerprint.mixed(c, word(offset + 16))
+                d = Fingerprint.mixed(d, word(offset + 24))
+                offset += 32
             }
-            while offset + 8 <= raw.count {
-                mix(word(offset))
-                offset += 8
-            }
-            var tail: UInt64 = 0
-            while offset < raw.count {
-                tail = tail << 8 | UInt64(raw[offset])
-                offset += 1
-            }
-            mix(tail)
+            state = Fingerprint.mixed(Fingerprint.mixed(Fingerprint.mixed(a, b), c), d)
         }
+        while offset + 8 <= raw.count {
+            mix(word(offset))
+            offset += 8
+        }
+        var tail: UInt64 = 0
+        while offset < raw.count {
+            tail = tail << 8 | UInt64(raw[offset])
+            offset += 1
+        }
+        mix(tail)
     }
 
     public mutating func add(_ text: String) { add(Array(text.utf8)) }

@@ -250,20 +250,14 @@ public struct MemberScanner: ~Copyable {
 
     // MARK: Names
 
+    /// Another one in each process, so that nobody can choose names that meet in one slot.
+    private static let seed = UInt64.random(in: .min ... .max)
+
     /// Never 0.
     private static func hash(_ name: UnsafeRawBufferPointer) -> UInt64 {
-        func mix(_ hash: UInt64, _ bits: UInt64) -> UInt64 { (hash ^ bits) &* 0x9E37_79B9_7F4A_7C15 }
-        var hash: UInt64 = 0x243F_6A88_85A3_08D3
-        var index = 0
-        while index + 8 <= name.count {
-            hash = mix(hash, name.loadUnaligned(fromByteOffset: index, as: UInt64.self).littleEndian)
-            index += 8
-        }
-        var last: UInt64 = 0
-        for offset in 0..<name.count - index { last |= UInt64(name[index + offset]) << UInt64(offset * 8) }
-        hash = mix(hash, last)
-        hash = mix(hash ^ hash >> 32, UInt64(truncatingIfNeeded: name.count))
-        return (hash ^ hash >> 29) | 1
+        var fingerprint = Fingerprint(seed: seed)
+        fingerprint.add(name)
+        return UInt64(bitPattern: fingerprint.value) | 1
     }
 
     /// Takes a name that came in this object.
@@ -282,7 +276,8 @@ public struct MemberScanner: ~Copyable {
         let hash = MemberScanner.hash(name)
         var (isNew, wanted) = note(hash)
         if wanted >= 0, !names[wanted].elementsEqual(name) { wanted = -1 }
-        if isNew {
+        // One that JSON escapes is no name to compare text with.
+        if isNew, !name.contains(where: { $0 < 0x20 || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) {
             usual.append(name, hash: hash, wanted: wanted)
             expected += 1
         }

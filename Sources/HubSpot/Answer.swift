@@ -85,7 +85,8 @@ package struct Answer: Sendable {
             } else if json.matches(key, "context"), try json.peek() == .object {
                 try json.enterObject()
                 while let key = try json.nextKey() {
-                    guard json.matches(key, "ids") || json.matches(key, "id"), try json.peek() == .array else {
+                    // Associations name theirs in another way.
+                    guard json.matches(key, "ids") || json.matches(key, "id") || json.matches(key, "fromObjectId"), try json.peek() == .array else {
                         try json.skip()
                         continue
                     }

@@ -45,7 +45,7 @@ extension HubSpotClient {
                 endpoint: "associations", method: "POST", path: settings.version.associations(from, to), body: body.finish(),
                 isBurstLimited: false)
             let answer = try await perform(call, as: callClass) { try AssociationsAnswer($0.body) }
-            for id in answer.failed { found[id] = nil }
+            for id in answer.failed(of: inputs.map(\.id)) { found[id] = nil }
             for result in answer.results where found[result.id] != nil {
                 for other in result.to where seen[result.id, default: []].insert(other).inserted { found[result.id, default: []].append(other) }
                 // A cursor that comes again would never end.
@@ -60,7 +60,11 @@ extension HubSpotClient {
 struct AssociationsAnswer: Sendable {
     var results: [(id: String, to: [String], after: String?)] = []
     /// Ids that HubSpot could not read, for another reason than having no associations.
-    var failed: [String] = []
+    private var failed: Set<String> = []
+    /// Ids that have no associations, or do not exist.
+    private var empty: Set<String> = []
+    /// Whether something failed of which HubSpot does not say what it was.
+    private var isIncomplete = false
 
     init(_ body: [UInt8]) throws {
         var json = JSONReader(body)
@@ -75,19 +79,30 @@ struct AssociationsAnswer: Sendable {
                 try json.enterArray()
                 while try json.nextElement() {
                     let error = try Answer.batchError(&json)
-                    switch error.category {
-                    case "OBJECT_NOT_FOUND", "NO_ASSOCIATIONS_FOUND": break
-                    default:
-                        // HubSpot names the cause in either of two fields.
-                        if error.subCategory?.hasSuffix("NO_ASSOCIATIONS_FOUND") != true { failed += error.ids }
+                    // HubSpot names the cause in either of two fields.
+                    if error.category == "OBJECT_NOT_FOUND" || error.category == "NO_ASSOCIATIONS_FOUND"
+                        || error.subCategory?.hasSuffix("NO_ASSOCIATIONS_FOUND") == true
+                    {
+                        empty.formUnion(error.ids)
+                    } else {
+                        failed.formUnion(error.ids)
+                        if error.ids.isEmpty { isIncomplete = true }
                     }
                 }
+            } else if json.matches(key, "status") {
+                if let status = try json.stringOrSkip(), status != "COMPLETE" { isIncomplete = true }
             } else {
                 try json.skip()
             }
         }
         try json.finish()
         guard hasResults else { throw HubSpotClient.Damage("HubSpot's answer holds no results") }
+    }
+
+    /// Those of the asked ids that HubSpot failed to read: what it says nothing about has no associations only if nothing went wrong.
+    func failed(of ids: [String]) -> Set<String> {
+        guard isIncomplete else { return failed }
+        return failed.union(Set(ids).subtracting(empty).subtracting(results.map(\.id)))
     }
 
     private mutating func readResult(_ json: inout JSONReader) throws(JSONError) {

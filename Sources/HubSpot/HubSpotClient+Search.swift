@@ -35,9 +35,10 @@ extension SearchQuery {
                     }
                 }
             }
-            if let sortedBy {
-                writer.key("sorts")
-                writer.array { writer in
+            // All five are required by HubSpot's description, whether or not there is anything to say.
+            writer.key("sorts")
+            writer.array { writer in
+                if let sortedBy {
                     writer.object { writer in
                         writer.key("propertyName")
                         writer.string(sortedBy)
@@ -50,10 +51,8 @@ extension SearchQuery {
             writer.strings(properties)
             writer.key("limit")
             writer.integer(min(max(1, limit), SearchQuery.limitMax))
-            if let after {
-                writer.key("after")
-                writer.string(after)
-            }
+            writer.key("after")
+            writer.string(after ?? "0")
         }
         return writer.finish()
     }

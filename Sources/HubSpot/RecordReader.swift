@@ -10,19 +10,15 @@ package struct RecordReader: Sendable {
     private let fieldKinds: [TypedField.Kind]
     /// Names of the properties that are also read on the way, those of the typed fields first.
     private let wanted: [[UInt8]]
-    private let mergedIndex: Int
-    private let mergedVidsIndex: Int
+    private let mergeProperties: Range<Int>
 
     package init(_ type: RecordType) {
         self.type = type
         fieldNames = BSONNames(type.typedFields.map(\.name))
         fieldKinds = type.typedFields.map(\.kind)
-        var wanted = type.typedFields.map { Array($0.property.utf8) }
-        mergedIndex = wanted.count
-        wanted.append(Array("hs_merged_object_ids".utf8))
-        mergedVidsIndex = wanted.count
-        if type == .contacts { wanted.append(Array("hs_calculated_merged_vids".utf8)) }
-        self.wanted = wanted
+        let names = type.typedFields.map(\.property) + type.mergeProperties
+        wanted = names.map { Array($0.utf8) }
+        mergeProperties = type.typedFields.count..<names.count
     }
 
     /// What reads the properties of the records of one answer.
@@ -102,12 +98,14 @@ package struct RecordReader: Sendable {
                     continue
                 }
                 var ids: [String] = []
+                var isWhole = false
                 try reader.enterObject()
                 while let key = try reader.nextKey() {
                     if reader.matches(key, "results"), try reader.peek() == .array {
+                        isWhole = true
                         try reader.enterArray()
                         while try reader.nextElement() {
-                            if let id = try Associations.id(&reader) { ids.append(id) }
+                            if let id = try Associations.id(&reader) { ids.append(id) } else { isWhole = false }
                         }
                     } else if reader.matches(key, "paging"), try reader.peek() == .object {
                         if try Answer.cursor(&reader) != nil { truncated.insert(type) }
@@ -115,6 +113,7 @@ package struct RecordReader: Sendable {
                         try reader.skip()
                     }
                 }
+                if !isWhole { truncated.insert(type) }
                 if !truncated.contains(type) { complete[type] = ids.inIdOrder.withoutRepetition }
             }
         }
@@ -166,11 +165,12 @@ package struct RecordReader: Sendable {
     /// - Source: platform page, section 9.1: `id;id`, and for contacts `id:instant;id:instant`; either may name the record itself.
     private func mergedIds(_ properties: TextMembers, of id: String, _ reader: borrowing JSONReader) -> [String] {
         var result: [String] = []
-        for index in [mergedIndex, mergedVidsIndex] where index < properties.wanted.count {
+        var seen: Set<String> = [id]
+        for index in mergeProperties {
             guard let slice = properties.wanted[index] else { continue }
             for part in reader.text(slice).split(whereSeparator: { $0 == ";" || $0 == " " }) {
                 let merged = String(part.prefix { $0 != ":" })
-                if merged != id, RecordReader.isId(merged), !result.contains(merged) { result.append(merged) }
+                if RecordReader.isId(merged), seen.insert(merged).inserted { result.append(merged) }
             }
         }
         return result

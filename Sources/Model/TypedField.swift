@@ -25,6 +25,18 @@ extension RecordType {
         }
     }
 
+    /// The properties that a document's own fields are read from, `mergedIds` and the version included: asked for even where HubSpot's list
+    /// of properties lacks them.
+    public var neededProperties: [String] { typedFields.map(\.property) + mergeProperties + [modifiedProperty, "hs_object_id"] }
+
+    /// The properties that name the records that were merged into one.
+    public var mergeProperties: [String] {
+        switch self {
+        case .contacts: ["hs_merged_object_ids", "hs_calculated_merged_vids"]
+        case .companies, .deals: ["hs_merged_object_ids"]
+        }
+    }
+
     /// The fields that `q` looks into, by prefix.
     public var searchedFields: [String] {
         switch self {

@@ -37,8 +37,9 @@ public struct Walk: Sendable, Equatable {
     public var isFinished: Bool { open.isEmpty }
 
     public enum Step: Sendable, Equatable {
-        /// A page was written of the range above `above`; `after` is the cursor of the next one, nil at the range's end.
-        case page(above: Int64, after: String?)
+        /// A page was written of the range above `above`, which ended with `through` when the page was read; `after` is the cursor of the
+        /// next one, nil at that end.
+        case page(above: Int64, through: Int64?, after: String?)
         /// The last range is cut in two: `through` is the last id of the first part, `first` the first record of the second.
         case split(through: Int64, first: Int64)
         /// The last range stays as it is.
@@ -47,11 +48,18 @@ public struct Walk: Sendable, Equatable {
         case join
     }
 
+    /// A step is true of what the range has become meanwhile, too: two walks that take the same steps in another order may differ, but
+    /// neither has less to walk than what is left.
     public mutating func take(_ step: Step) {
         switch step {
-        case .page(let above, let after):
+        case .page(let above, let through, let after):
             guard let index = open.firstIndex(where: { $0.above == above }) else { return }
-            if let after { open[index].after = after } else { open.remove(at: index) }
+            if let after {
+                open[index].after = after
+            } else if through == nil || open[index].through == through {
+                open.remove(at: index)
+            }
+            // Else it was joined to what follows, of which the page may hold a part that was not written: that page is read again.
         case .split(let through, let first):
             guard let last = open.indices.last, open[last].through == nil, through > open[last].above, first > through else { return }
             open[last].through = through

@@ -16,13 +16,13 @@ extension RateBudget {
     }
 
     /// Pauses everybody after a 429: for `retryAfter` if HubSpot sent it, else one interval, one second, or for the day's quota until
-    /// `dailyReset` or a quarter of an hour, whichever is sooner known.
+    /// `dailyReset` or a quarter of an hour, whichever is sooner.
     public mutating func limited(_ policy: Policy, retryAfter: Duration?, dailyReset: Duration? = nil, at now: Duration) {
         let wait: Duration =
             switch policy {
             case .burst: retryAfter ?? limit.interval
             case .secondly: retryAfter ?? .seconds(1)
-            case .daily: retryAfter ?? dailyReset.map { max($0 - now, .seconds(1)) } ?? RateBudget.dailyProbe
+            case .daily: retryAfter ?? min(dailyReset.map { max($0 - now, .seconds(1)) } ?? RateBudget.dailyProbe, RateBudget.dailyProbe)
             }
         pause(until: now + min(wait, RateBudget.pauseMax), policy == .daily ? .daily : .limited)
     }
@@ -32,7 +32,7 @@ extension RateBudget {
         pause(until: now + min(retryAfter ?? .seconds(60), RateBudget.pauseMax), .migrating)
     }
 
-    /// When the account's midnight is unknown, one refused call in this time finds out that the new day has begun.
+    /// One refused call in this time finds out that there is quota again: a new day, or more that was bought.
     static var dailyProbe: Duration { .seconds(900) }
     /// HubSpot documents waits of up to a day; more is taken for nonsense.
     static var pauseMax: Duration { .seconds(86_400) }

@@ -3,11 +3,10 @@ public import Model
 
 extension Delivery {
     /// The inbox document. `records` and `types` are there to be searched by.
-    package func document(owner: String, leaseUntil: Timestamp, expireAt: Timestamp) -> [UInt8] {
+    package func document(owner: String, leaseUntil: Timestamp) -> [UInt8] {
         var writer = BSONWriter(capacity: 256 + events.count * 160)
         writer.append("_id", id)
         writer.append("receivedAt", date: receivedAt.milliseconds)
-        writer.append("expireAt", date: expireAt.milliseconds)
         writer.append("signature", signature)
         writer.append("state", state.rawValue)
         writer.append("owner", owner)

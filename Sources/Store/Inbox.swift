@@ -15,7 +15,7 @@ public struct Inbox: Sendable {
 
     /// - Parameters:
     ///   - receiving: the same database over another connection, for storing deliveries; nil uses `database` for that too.
-    ///   - retention: how long a delivery is kept after its receipt.
+    ///   - retention: how long a delivery is kept once nothing more is to be done for it.
     public init(database: MongoDatabase, receiving: MongoDatabase? = nil, retention: Duration) {
         self.database = database
         self.receiving = receiving ?? database
@@ -38,7 +38,8 @@ public struct Inbox: Sendable {
             options: ["partialFilterExpression": ["state": ["$gt": .string(Delivery.State.done.rawValue)]]]),
         // Replay of a time range.
         IndexSpec(collection, "receivedAt", keys: ["receivedAt": 1]),
-        // The server removes a delivery when its time has come; each says itself when, so that a new retention needs no new index.
+        // The server removes a delivery when its time has come; each says itself when, so that a new retention needs no new index. An
+        // unfinished one says nothing and stays, however long HubSpot or the service is away.
         IndexSpec(collection, "expiry", keys: ["expireAt": 1], options: ["expireAfterSeconds": 0]),
     ]
 
@@ -52,8 +53,7 @@ public struct Inbox: Sendable {
     public func append(_ deliveries: [(delivery: Delivery, leaseUntil: Timestamp?)], owner: String) async throws {
         let documents = deliveries.map { delivery, leaseUntil in
             delivery.document(
-                owner: leaseUntil == nil ? Inbox.nobody : owner, leaseUntil: leaseUntil ?? Inbox.noLease,
-                expireAt: delivery.receivedAt + retention)
+                owner: leaseUntil == nil ? Inbox.nobody : owner, leaseUntil: leaseUntil ?? Inbox.noLease)
         }
         let outcome = try await receiving.run { try $0.insert(documents, into: Inbox.collection) }
         if let failure = outcome.failures.first { throw failure.error }
@@ -78,7 +78,10 @@ public struct Inbox: Sendable {
             // Another instance may take some of them in between: the update takes only what is still free.
             _ = try client.updateMany(
                 BSONDocument(isFree + [("_id", ["$in": .array(ids)])]),
-                update: ["$set": ["owner": .string(owner), "claim": .string(claim), "leaseUntil": .date(leaseUntil.milliseconds)]],
+                update: [
+                    "$set": ["owner": .string(owner), "claim": .string(claim), "leaseUntil": .date(leaseUntil.milliseconds)],
+                    "$unset": ["expireAt": ""],
+                ],
                 in: Inbox.collection)
             var claimed: [Delivery] = []
             let mine = MongoQuery(["_id": ["$in": .array(ids)], "claim": .string(claim)], sort: ["_id": 1])
@@ -115,13 +118,14 @@ public struct Inbox: Sendable {
 
     /// Notes that these deliveries need nothing more; `failed` names the records that were given up.
     public func finish(_ deliveries: [(id: String, failed: [RecordKey])], at now: Timestamp) async throws {
+        let expireAt = BSONValue.date((now + retention).milliseconds)
         var writes = deliveries.filter { !$0.failed.isEmpty }.map { delivery in
             MongoWrite.updateOne(
                 ["_id": .string(delivery.id)],
                 update: [
                     "$set": [
                         "state": .string(Delivery.State.failed.rawValue), "finishedAt": .date(now.milliseconds),
-                        "failed": .strings(delivery.failed.map(\.description)),
+                        "failed": .strings(delivery.failed.map(\.description)), "expireAt": expireAt,
                     ]
                 ])
         }
@@ -130,7 +134,11 @@ public struct Inbox: Sendable {
             writes.append(
                 .updateMany(
                     ["_id": ["$in": .strings(done)]],
-                    update: ["$set": ["state": .string(Delivery.State.done.rawValue), "finishedAt": .date(now.milliseconds)]]))
+                    update: [
+                        "$set": [
+                            "state": .string(Delivery.State.done.rawValue), "finishedAt": .date(now.milliseconds), "expireAt": expireAt,
+                        ]
+                    ]))
         }
         let all = writes
         _ = try await database.run { try $0.bulk(all, in: Inbox.collection) }
@@ -154,7 +162,8 @@ public struct Inbox: Sendable {
                     "$set": [
                         "state": .string(Delivery.State.pending.rawValue), "owner": .string(Inbox.nobody),
                         "leaseUntil": .date(Inbox.noLease.milliseconds), "failed": [], "finishedAt": nil,
-                    ]
+                    ],
+                    "$unset": ["expireAt": ""],
                 ], in: Inbox.collection)
         }
     }

@@ -91,9 +91,13 @@ public struct MirrorWriter: Sendable {
         try await bury([Tombstone(key: key, reason: .erased, at: now)], type: key.type)
     }
 
-    /// Those of `ids` that were erased or merged away.
+    /// Those of `ids` that were erased or merged away. What somebody wrote of one who was stopped before looking again goes.
     public func buried(_ ids: [String], of type: RecordType) async throws -> Set<String> {
-        try await database.run { try Tombstones.buried(ids, of: type, by: $0) }
+        try await writing { client in
+            let buried = try Tombstones.buried(ids, of: type, by: client)
+            if !buried.isEmpty { try client.deleteMany(["_id": ["$in": .strings(buried.sorted())]], in: type.rawValue) }
+            return buried
+        }
     }
 
     /// Removes records that were merged into another, and keeps stale pages from bringing them back.

@@ -12,7 +12,10 @@ public struct RunStore: Sendable {
         // One run of a kind at a time, whoever starts it.
         IndexSpec(
             collection, "oneOfAKind", keys: ["kind": 1], options: ["unique": true, "partialFilterExpression": ["kind": ["$exists": true]]]),
+        // Those that go on, which have no end yet, and the last one of each scope.
+        IndexSpec(collection, "byScope", keys: ["scope": 1, "finishedAt": -1]),
     ]
+    private static let scopes = [SyncScope.all(), .incremental, .reconcile].map(\.name) + RecordType.allCases.map(\.rawValue)
     private static let running = BSONValue.string(Run.State.running.rawValue)
 
     let database: MongoDatabase
@@ -106,6 +109,23 @@ public struct RunStore: Sendable {
 
     public func load(_ id: String) async throws -> Run? {
         try await database.run { try $0.findOne(MongoQuery(["_id": .string(id)]), in: RunStore.collection) }.flatMap { Run(document: $0) }
+    }
+
+    /// The runs that go on, on whichever instance, and of each scope the one that ended last.
+    public func current() async throws -> (running: [Run], ended: [Run]) {
+        try await database.run { client in
+            var running: [Run] = []
+            var ended: [Run] = []
+            let open = MongoQuery(["scope": ["$in": .strings(RunStore.scopes)], "finishedAt": nil])
+            try client.find(open, in: RunStore.collection) { document in
+                if let run = Run(document: document) { running.append(run) }
+            }
+            for scope in RunStore.scopes {
+                let last = MongoQuery(["scope": .string(scope), "finishedAt": ["$gt": .date(0)]], sort: ["finishedAt": -1])
+                if let run = try client.findOne(last, in: RunStore.collection).flatMap({ Run(document: $0) }) { ended.append(run) }
+            }
+            return (running, ended)
+        }
     }
 
     /// At most `limit` runs, the one started last first.

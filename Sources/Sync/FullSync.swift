@@ -71,17 +71,14 @@ struct FullSync: Sendable {
     private func walkAll(_ job: Job, total: Int?, _ properties: [String], _ walks: Walks) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             var isCutting = false
-            if await walks.needsCursors {
-                await walks.learn(from: try await page(job, after: nil, 2, [], walks))
-                if await walks.needsCursors {
-                    await job.report(.step(.join))
-                    await walks.take(.join)
-                }
-            }
             await walks.changed()
             for await _ in walks.changes {
                 if let failure = await walks.failure { throw failure }
                 if await walks.isFinished { break }
+                if await walks.needsCursors {
+                    await walks.learn(from: try await page(job, after: nil, 2, [], walks))
+                    if await walks.needsCursors { await join(job, walks) }
+                }
                 if !isCutting, await walks.isCuttable {
                     isCutting = true
                     group.addTask { await walks.watch { try await cut(job, total: total, walks) } }
@@ -94,6 +91,12 @@ struct FullSync: Sendable {
             try Task.checkCancellation()
             group.cancelAll()  // of the cutter, should the list have ended before it
         }
+    }
+
+    private func join(_ job: Job, _ walks: Walks) async {
+        // A page of another walk may come between the two: `Walk.take` is right for both.
+        await job.report(.step(.join))
+        await walks.take(.join)
     }
 
     /// Records of the next range, of those that are left. Large ones cost fewer searches, each of which can look 10,000 records ahead;
@@ -138,8 +141,7 @@ struct FullSync: Sendable {
         var left = limit
         var pending: Page? = try await page(job, after: await walks.cursor(of: range), left, properties, walks)
         if range.first != nil, range.after == nil, let page = pending, try await !begins(page, range, job.type) {
-            await job.report(.step(.join))
-            return await walks.take(.join)
+            return await join(job, walks)
         }
         while let page = pending, let range = await walks.claim(page, of: range) {
             try Task.checkCancellation()
@@ -153,7 +155,7 @@ struct FullSync: Sendable {
             let second = try await SecondReading(hubspot: hubspot, mirror: mirror).of(page.failures, job.type, properties: properties, as: .full)
             outcome += second.outcome
             await relate(own.records, and: second.ids, job)
-            let step = Walk.Step.page(above: range.above, after: after)
+            let step = Walk.Step.page(above: range.above, through: range.through, after: after)
             await job.report(.page(outcome, second.failures, step))
             await walks.wrote(page, of: range, in: CoreClock.now - started)
             await walks.take(step)
@@ -178,7 +180,9 @@ struct FullSync: Sendable {
     private func begins(_ page: Page, _ range: Walk.Range, _ type: RecordType) async throws -> Bool {
         guard let first = range.first, page.ids.first != first else { return true }
         guard page.ids.allSatisfy({ $0 > first }) else { return false }
-        return try await hubspot.read(type, ids: [String(first)], properties: [], archived: false, as: .full).records.isEmpty
+        let records = try await hubspot.read(type, ids: [String(first)], properties: [], archived: false, as: .full).records
+        // One that was merged away is answered by its survivor.
+        return !records.contains { $0.id == String(first) }
     }
 
     // MARK: Pages
@@ -229,7 +233,35 @@ struct FullSync: Sendable {
             let ids = try await reader.unseen(of: job.type, since: job.startedAt, limit: FullSync.leftoversMax)
                 .filter { asked.insert($0).inserted }
             guard !ids.isEmpty else { return }
-            try await outcomes.lookUp(ids, of: job.type, callsMax: FullSync.leftoverCallsMax) { await job.report(.leftovers($0)) }
+            try await job.lookUp(ids, by: outcomes, callsMax: FullSync.leftoverCallsMax)
         }
     }
+}
+
+extension FullSync.Job {
+    /// Finds out what became of records, and reports it.
+    ///
+    /// - Throws: `HubSpotError` or `MongoError` when none of them could be asked for; `CancellationError`.
+    func lookUp(_ ids: [String], by outcomes: Outcomes, callsMax: Int = 1) async throws {
+        guard let first = ids.first else { return }
+        let (unasked, add) = AsyncStream<Int>.makeStream()
+        try await outcomes.lookUp(ids, of: type, callsMax: callsMax) { results in
+            // What was left because the run stops is no failure: whoever goes on with the run asks.
+            let told = Task.isCancelled ? results.filter { !$0.value.isAgain } : results
+            add.yield(told.values.filter(\.isAgain).count)
+            await report(.leftovers(told))
+        }
+        add.finish()
+        var count = 0
+        for await more in unasked { count += more }
+        try Task.checkCancellation()
+        guard count == ids.count else { return }
+        // One more try says why.
+        _ = try await outcomes.settle([RecordQueue.Task(key: RecordKey(type, first), at: .now)], type)
+        throw HubSpotError(.unavailable, "none of \(ids.count) records that may be gone could be asked for")
+    }
+}
+
+extension Outcomes.Result {
+    fileprivate var isAgain: Bool { if case .again = self { true } else { false } }
 }

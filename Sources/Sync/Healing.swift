@@ -104,7 +104,7 @@ public actor Healing: Service {
             for id in try await reader.oldest(.error, of: type, limit: limit) {
                 let key = RecordKey(type, id)
                 // Whoever noted the failure has tried often enough for now.
-                if delayed[key] == nil { delay(key, attempts: 0) } else if isDue(id) { batch.append(id) }
+                if delayed[key] == nil { delay(key, attempts: 0) } else if isDue(id), !batch.contains(id) { batch.append(id) }
             }
         }
         return Array(batch.prefix(HubSpotClient.batchMax))

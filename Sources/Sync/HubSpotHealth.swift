@@ -12,7 +12,7 @@ public actor HubSpotHealth {
 
     public init(hubspot: HubSpotClient) { self.hubspot = hubspot }
 
-    /// True when HubSpot answered the cheapest call, even if it refused the scope for that one.
+    /// True when HubSpot answered the cheapest call, even if it refused the scope for that one or asks to come back later.
     public func isReachable() async -> Bool {
         if let last, CoreClock.now - last.askedAt < HubSpotHealth.lifetime { return last.isReachable }
         if let asking { return await asking.value }
@@ -40,8 +40,8 @@ public actor HubSpotHealth {
             return true
         } catch {
             switch error.kind {
-            case .missingScopes, .notFound, .rejected: return true
-            default: return false
+            case .missingScopes, .notFound, .rejected, .limited, .locked, .migrating: return true
+            case .unauthorized, .unavailable, .unreachable, .damaged, .cancelled: return false
             }
         }
     }

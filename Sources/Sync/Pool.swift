@@ -207,7 +207,7 @@ public actor Pool: Service {
             case .stale: outcome = .done
             case .again(let wait):
                 let delay = backoff.delay(failures: task.attempt + 1, using: &random)
-                outcome = .retry(at: now + max(delay, wait ?? .zero), because: .away)
+                outcome = .retry(at: now + max(delay, min(wait ?? .zero, Pool.awayMax)), because: .away)
             case .broken(let message) where task.failures + 1 < Pool.attemptsMax:
                 logger.debug("A record failed; it is tried again", metadata: ["record": "\(task.key)", "error": "\(message)"])
                 outcome = .retry(at: now + backoff.delay(failures: task.failures + 1, using: &random), because: .broken)
@@ -222,6 +222,9 @@ public actor Pool: Service {
         wake.yield()
     }
 
+    /// A new event brings a record that waits to the front, where it is refused at no cost: should it wait for hours, each would leave another
+    /// entry behind.
+    static let awayMax: Duration = .seconds(300)
     /// Attempts on a record that fails by itself.
     static let attemptsMax = 5
     /// Repeats of a read that is older than its event, over some seconds: then the event's clock is taken to be wrong.

@@ -39,8 +39,11 @@ public actor PropertyCatalog {
     func refresh(_ type: RecordType, as callClass: CallClass) async throws -> [String] {
         let readAt = Timestamp.now
         let definitions = try await hubspot.definitions(.properties(type), as: callClass)
+        // With none, HubSpot would show its few default ones, and the mirror would lose all others.
+        guard !definitions.isEmpty else { throw HubSpotError(.damaged, "HubSpot lists no properties of \(type.rawValue)") }
         var seen: Set<String> = []
-        let names = definitions.map(\.id).filter { seen.insert($0).inserted }
+        // What the mirror's own fields are read from is asked for in any case; HubSpot passes over names that it does not know.
+        let names = (definitions.map(\.id) + type.neededProperties).filter { seen.insert($0).inserted }
         cached[type] = (names, .now)
         // Reading records must not fail for it: the next list is written too.
         try? await mirror(definitions, of: type, at: readAt)

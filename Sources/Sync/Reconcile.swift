@@ -43,8 +43,7 @@ struct Reconcile: Sendable {
     }
 
     private func ask(for ids: [String], _ job: FullSync.Job) async throws {
-        try await Outcomes(mirror: mirror, hubspot: hubspot, catalog: catalog, callClass: .incremental)
-            .lookUp(ids, of: job.type) { await job.report(.leftovers($0)) }
+        try await job.lookUp(ids, by: Outcomes(mirror: mirror, hubspot: hubspot, catalog: catalog, callClass: .incremental))
     }
 
     /// Walks the mirror, so that a record whose last association went is looked at too.
@@ -61,7 +60,7 @@ struct Reconcile: Sendable {
             outcome.unchanged = outcome.updated - result.changed
             let failures = result.failed.map { RecordFailure(id: $0, message: "HubSpot could not read its associations") }
             after = last
-            await job.report(.page(outcome, failures, .page(above: 0, after: after)))
+            await job.report(.page(outcome, failures, .page(above: 0, through: nil, after: after)))
         }
     }
 }

@@ -21,6 +21,8 @@ public actor Runs: Service {
     private static let lookEvery: Duration = .milliseconds(500)
 
     private struct Active {
+        /// Of its job: a run that was lost to another instance may come back while its old job is still ending.
+        let number: Int
         var run: Run
         var isCancelled = false
         let cancel: AsyncStream<Void>.Continuation
@@ -30,6 +32,7 @@ public actor Runs: Service {
     }
 
     private struct Job: Sendable {
+        let number: Int
         let run: Run
         let cancelled: AsyncStream<Void>
     }
@@ -46,6 +49,7 @@ public actor Runs: Service {
     private var unsaved: [Run] = []
     /// Of those who wait or watch, so that each can be told apart.
     private var listenerCount = 0
+    private var jobCount = 0
     private var isStopping = false
     private let jobs: AsyncStream<Job>
     private let addJob: AsyncStream<Job>.Continuation
@@ -90,12 +94,10 @@ public actor Runs: Service {
             carryOn(run)
             return run
         } catch {
-            let (_, cancel) = AsyncStream<Void>.makeStream()
-            var entry = Active(run: run, cancel: cancel)
             let failure = failure(of: error, type: nil)
-            if let message = failure.message { entry.run.note(message) }
-            active[run.id] = entry
-            return await finish(run.id, failure) ?? run
+            let job = activate(run)
+            if let message = failure.message { note(message, job) }
+            return await finish(job, failure) ?? run
         }
     }
 
@@ -232,10 +234,18 @@ public actor Runs: Service {
 
     private func carryOn(_ run: Run) {
         guard active[run.id] == nil, !isStopping else { return }
-        let (cancelled, cancel) = AsyncStream<Void>.makeStream()
-        active[run.id] = Active(run: run, cancel: cancel)
-        addJob.yield(Job(run: run, cancelled: cancelled))
+        addJob.yield(activate(run))
     }
+
+    private func activate(_ run: Run) -> Job {
+        jobCount += 1
+        let (cancelled, cancel) = AsyncStream<Void>.makeStream()
+        active[run.id] = Active(number: jobCount, run: run, cancel: cancel)
+        return Job(number: jobCount, run: run, cancelled: cancelled)
+    }
+
+    /// nil once the run is no longer this job's.
+    private func current(_ job: Job) -> Active? { active[job.run.id].flatMap { $0.number == job.number ? $0 : nil } }
 
     private enum End: Sendable {
         case done
@@ -259,26 +269,26 @@ public actor Runs: Service {
                 for await _ in job.cancelled { break }
                 return Task.isCancelled ? .released : .cancelled
             }
-            group.addTask { await self.work(job.run) }
+            group.addTask { await self.work(job) }
             let first = await group.next() ?? .released
             group.cancelAll()
             return first
         }
         switch end {
-        case .done: _ = await finish(job.run.id, nil)
-        case .failed(let failure): _ = await finish(job.run.id, failure)
-        case .cancelled: _ = await finish(job.run.id, Failure(code: .cancelled, message: nil))
-        case .released: await release(job.run.id)
+        case .done: _ = await finish(job, nil)
+        case .failed(let failure): _ = await finish(job, failure)
+        case .cancelled: _ = await finish(job, Failure(code: .cancelled, message: nil))
+        case .released: await release(job)
         }
     }
 
-    private func work(_ run: Run) async -> End {
+    private func work(_ job: Job) async -> End {
         await withTaskGroup(of: Failure?.self) { group in
-            for (type, progress) in run.byType where !progress.isDone {
+            for (type, progress) in job.run.byType where !progress.isDone {
                 group.addTask {
                     do {
-                        try await self.work(type, progress, of: run)
-                        await self.noteDone(type, run.id)
+                        try await self.work(type, progress, of: job)
+                        await self.noteDone(type, job)
                         return nil
                     } catch {
                         return await self.failure(of: error, type: type)
@@ -288,7 +298,7 @@ public actor Runs: Service {
             var first: Failure?
             for await failure in group {
                 guard let failure else { continue }
-                if let message = failure.message { note(message, run.id) }
+                if let message = failure.message { note(message, job) }
                 first = first ?? failure
             }
             if Task.isCancelled { return .released }
@@ -296,24 +306,28 @@ public actor Runs: Service {
         }
     }
 
-    private nonisolated func work(_ type: RecordType, _ progress: TypeProgress, of run: Run) async throws {
-        let id = run.id
-        let job = FullSync.Job(type: type, limit: run.scope.limit, startedAt: run.startedAt, progress: progress) { report in
-            await self.note(report, type, id)
+    private nonisolated func work(_ type: RecordType, _ progress: TypeProgress, of job: Job) async throws {
+        let run = job.run
+        let part = FullSync.Job(type: type, limit: run.scope.limit, startedAt: run.startedAt, progress: progress) { report in
+            await self.note(report, type, job)
         }
         switch run.scope.kind {
-        case .full: try await sync.run(job)
-        case .incremental: try await incremental.run(type, report: job.report)
-        case .reconcile: try await reconcile.run(job)
+        case .full: try await sync.run(part)
+        case .incremental: try await incremental.run(type, report: part.report)
+        case .reconcile: try await reconcile.run(part)
         }
     }
 
-    private func noteDone(_ type: RecordType, _ id: String) { active[id]?.run.byType[type]?.isDone = true }
+    private func noteDone(_ type: RecordType, _ job: Job) {
+        if current(job) != nil { active[job.run.id]?.run.byType[type]?.isDone = true }
+    }
 
-    private func note(_ message: String, _ id: String) { active[id]?.run.note(message) }
+    private func note(_ message: String, _ job: Job) {
+        if current(job) != nil { active[job.run.id]?.run.note(message) }
+    }
 
-    private func note(_ report: FullSync.Report, _ type: RecordType, _ id: String) {
-        guard var entry = active[id] else { return }
+    private func note(_ report: FullSync.Report, _ type: RecordType, _ job: Job) {
+        guard var entry = current(job) else { return }
         var progress = entry.run.byType[type] ?? TypeProgress()
         switch report {
         case .total(let total): progress.total = total
@@ -333,7 +347,9 @@ public actor Runs: Service {
                 switch result {
                 case .left: progress.archived += 1
                 case .reached, .stale: break
-                case .again: entry.run.note("\(type.rawValue) \(key.id): could not be asked for; the next sync asks again")
+                case .again:
+                    progress.errors += 1
+                    entry.run.note("\(type.rawValue) \(key.id): could not be asked for; the next sync asks again")
                 case .broken(let message):
                     progress.errors += 1
                     entry.run.note("\(type.rawValue) \(key.id): \(message)")
@@ -342,11 +358,12 @@ public actor Runs: Service {
         }
         entry.run.byType[type] = progress
         for watcher in entry.watchers.values { watcher.yield(entry.run) }
-        active[id] = entry
+        active[job.run.id] = entry
     }
 
-    private func finish(_ id: String, _ failure: Failure?) async -> Run? {
-        guard var entry = active.removeValue(forKey: id) else { return nil }
+    private func finish(_ job: Job, _ failure: Failure?) async -> Run? {
+        guard var entry = current(job) else { return nil }
+        active[job.run.id] = nil
         let now = Timestamp.now
         entry.run.finishedAt = now
         entry.run.heartbeatAt = now
@@ -364,7 +381,7 @@ public actor Runs: Service {
         logger.info(
             "Sync ended",
             metadata: [
-                "run": "\(id)", "state": "\(run.state.rawValue)", "synced": "\(sum.synced)", "updated": "\(sum.updated)",
+                "run": "\(run.id)", "state": "\(run.state.rawValue)", "synced": "\(sum.synced)", "updated": "\(sum.updated)",
                 "unchanged": "\(sum.unchanged)", "errors": "\(sum.errors)", "code": "\(failure?.code.rawValue ?? "none")",
             ])
         await saveProgress()
@@ -377,8 +394,10 @@ public actor Runs: Service {
     }
 
     /// Leaves the run to whoever takes it up: this instance stops.
-    private func release(_ id: String) async {
-        guard let entry = active.removeValue(forKey: id) else { return }
+    private func release(_ job: Job) async {
+        guard let entry = current(job) else { return }
+        let id = job.run.id
+        active[id] = nil
         logger.info("Sync is left for the next start or another instance", metadata: ["run": "\(id)"])
         let store = store, owner = owner
         do {

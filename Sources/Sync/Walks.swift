@@ -81,8 +81,11 @@ actor Walks {
 
     var isFinished: Bool { walk.isFinished && walked.isEmpty }
 
-    /// Whether nothing can be begun before it is known how: after a crash that left no range half walked.
-    var needsCursors: Bool { cursors == nil && !walk.isFinished && !walk.open.contains { $0.first == nil || $0.after != nil } }
+    /// Whether nothing is walked, and nothing can be begun before it is known how: when a crash left no range half walked, or those that
+    /// it left have ended and taught nothing.
+    var needsCursors: Bool {
+        cursors == nil && walked.isEmpty && !walk.isFinished && !walk.open.contains { $0.first == nil || $0.after != nil }
+    }
 
     /// Whether there are cuts to make and a way to begin behind them.
     var isCuttable: Bool { cursors != nil && !walk.isCut && !isLimited }
@@ -144,9 +147,10 @@ actor Walks {
         return max(last.above, claimed[last.above] ?? 0)
     }
 
-    /// Cuts the last range in two, unless its walk has come past the place meanwhile. Nobody begins the second part before its `release`.
+    /// Cuts the last range in two, unless its walk has come past the place meanwhile, or the list turned out not to be one to cut. Nobody
+    /// begins the second part before its `release`.
     func split(through: Int64, first: Int64) -> Bool {
-        guard let last = walk.open.last, last.through == nil, through >= claimed[last.above] ?? 0 else { return false }
+        guard !walk.isCut, let last = walk.open.last, last.through == nil, through >= claimed[last.above] ?? 0 else { return false }
         walk.take(.split(through: through, first: first))
         held = through
         return true
@@ -161,7 +165,7 @@ actor Walks {
 
     func take(_ step: Walk.Step) {
         walk.take(step)
-        if case .page(let above, nil) = step { walked.remove(above) }
+        if case .page(let above, _, nil) = step { walked.remove(above) }
         if case .join = step {
             walked.formIntersection(walk.open.filter { $0.after != nil || $0.first == nil }.map(\.above))
         }

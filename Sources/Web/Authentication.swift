@@ -58,7 +58,7 @@ struct Authentication: Sendable {
     }
 
     private func isSecure(_ request: Request) -> Bool {
-        trustsProxy && request.headers[.xForwardedProto]?.lowercased() == "https"
+        trustsProxy && request.forwarded(.xForwardedProto)?.lowercased() == "https"
     }
 
     private func address(of request: Request, _ context: AppContext) -> String {
@@ -77,7 +77,7 @@ struct Authentication: Sendable {
     ///
     /// - Throws: `APIError` 429 for an address from which too many wrong keys came, whatever it sends now.
     func admit(_ request: Request, _ context: AppContext) throws(APIError) -> AppContext.Caller? {
-        guard request.headers[.authorization] != nil else { return caller(of: request) }
+        guard key(in: request) != nil else { return caller(of: request) }
         let address = address(of: request, context), origin = LoginThrottle.origin(of: address)
         let now = Timestamp.now
         if let wait = bearers.withLockedValue({ $0.wait(of: origin, at: now) }) {
@@ -94,15 +94,19 @@ struct Authentication: Sendable {
 
     /// The same of a request that was admitted: whether it still is.
     func caller(of request: Request) -> AppContext.Caller? {
-        if let header = request.headers[.authorization] {
-            let parts = header.split(separator: " ", maxSplits: 1)
-            guard parts.count == 2, parts[0].lowercased() == "bearer", isKey(String(parts[1].drop { $0 == " " })) else { return nil }
-            return .key
-        }
+        if let key = key(in: request) { return isKey(key) ? .key : nil }
         guard adminKey != nil, let cookie = request.cookies[Sessions.cookieName]?.value, sessions.isValid(cookie, at: .now) else {
             return nil
         }
         return .session
+    }
+
+    /// The bearer's key, right or wrong. Another scheme is not ours: a proxy in front may want a login of its own.
+    private func key(in request: Request) -> String? {
+        guard let header = request.headers[.authorization] else { return nil }
+        let parts = header.split(separator: " ", maxSplits: 1)
+        guard let scheme = parts.first, scheme.lowercased() == "bearer" else { return nil }
+        return parts.count == 2 ? String(parts[1].drop { $0 == " " }) : ""
     }
 
     private func isKey(_ text: String) -> Bool {

@@ -1,7 +1,13 @@
+import HTTPTypes
 import Hummingbird
 import Model
 
 extension Request {
+    /// The first entry of a header to which each proxy adds: what the client asked the outermost one for.
+    func forwarded(_ name: HTTPField.Name) -> String? {
+        headers[name]?.split(separator: ",").first?.filter { !$0.isWhitespace }
+    }
+
     /// The parameter's text, decoded; nil when it is missing or empty. Of several, the first counts.
     func text(_ name: String) -> String? {
         guard let value = uri.query?.formField(name), !value.isEmpty else { return nil }

@@ -31,10 +31,12 @@ struct StatusReport: Sendable {
     /// nil: they are still being counted, or MongoDB is away.
     let counts: MirrorTally.Counts?
     let isMongoDBReachable: Bool
-    /// Of this instance.
+    /// Of all instances.
     let running: [Run]
     /// Of all instances, newest first.
     let latest: [Run]
+    /// Of all instances, the run of each scope that ended last.
+    let ended: [Run]
     let lists: [DefinitionSet: DefinitionStore.State]
     /// The last drift check; nil before the first.
     let verified: VerifyReport?
@@ -46,6 +48,7 @@ struct StatusReport: Sendable {
 struct StatusSource: Sendable {
     let tally: MirrorTally
     let runs: Runs
+    let stored: RunStore
     let hubspot: HubSpotHealth
     let pool: Pool
     let webhooks: WebhookCounters
@@ -59,16 +62,22 @@ struct StatusSource: Sendable {
     func report(_ logger: Logger, isHurried: Bool = false) async -> StatusReport {
         let reachable = isHurried ? await hubspot.lastKnown() : await hubspot.isReachable()
         let budget = await hubspot.budget()
-        let running = await runs.running
+        var running = await runs.running
         let tasks = await pool.numbers
         let received = webhooks.numbers
         var counts: MirrorTally.Counts?
         var latest: [Run] = []
+        var ended: [Run] = []
         var lists: [DefinitionSet: DefinitionStore.State] = [:]
         var isMongoDBReachable = true
         do {
             counts = isHurried ? try await tally.counts(within: StatusSource.patience) : try await tally.counts()
+            let current = try await stored.current()
             latest = try await runs.latest(limit: StatusSource.latestMax)
+            // What this instance knows of its own runs is newer than what is stored.
+            let known = Set((running + latest.filter(\.isFinished)).map(\.id))
+            running = (running + current.running.filter { !known.contains($0.id) }).sorted { $0.id < $1.id }
+            ended = StatusSource.lastOfEachScope(latest.filter(\.isFinished) + current.ended)
             lists = try await definitions.states()
             try await verification.refreshLast()
         } catch {
@@ -78,8 +87,14 @@ struct StatusSource: Sendable {
         }
         return StatusReport(
             at: .now, isHubSpotReachable: reachable, budget: budget, tasks: tasks, received: received, counts: counts,
-            isMongoDBReachable: isMongoDBReachable, running: running, latest: latest, lists: lists, verified: await verification.last,
+            isMongoDBReachable: isMongoDBReachable, running: running, latest: latest, ended: ended, lists: lists, verified: await verification.last,
             verifying: await verification.checkedSoFar)
+    }
+
+    private static func lastOfEachScope(_ runs: [Run]) -> [Run] {
+        var last: [String: Run] = [:]
+        for run in runs.sorted(by: { ($0.finishedAt ?? $0.startedAt) < ($1.finishedAt ?? $1.startedAt) }) { last[run.scope.name] = run }
+        return last.values.sorted { $0.scope.name < $1.scope.name }
     }
 }
 
@@ -114,8 +129,7 @@ extension StatusReport {
             json.object("runs") { json in
                 json.array("active") { json in for run in running { run.write(to: &json) } }
                 json.object("last") { json in
-                    var seen: Set<String> = []
-                    for run in latest where run.isFinished && seen.insert(run.scope.name).inserted {
+                    for run in ended {
                         json.key(run.scope.name)
                         run.write(to: &json)
                     }

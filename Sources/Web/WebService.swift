@@ -3,6 +3,7 @@ import Glibc
 import HTTPTypes
 import Hummingbird
 public import Logging
+import NIOConcurrencyHelpers
 import NIOCore
 public import ServiceLifecycle
 public import Signature
@@ -101,7 +102,7 @@ public struct WebService: Service, CustomStringConvertible, CustomReflectable {
         let actions = AdminActions(runs: runs, inbox: store.inbox, mirror: store.mirror, pool: pool)
         tally = MirrorTally(mirror: store.mirror)
         let status = StatusSource(
-            tally: tally, runs: runs, hubspot: HubSpotHealth(hubspot: hubspot), pool: pool, webhooks: webhooks,
+            tally: tally, runs: runs, stored: store.runs, hubspot: HubSpotHealth(hubspot: hubspot), pool: pool, webhooks: webhooks,
             definitions: definitions, verification: verification)
         let overview = OverviewSource(status: status, inbox: store.inbox, mirror: store.mirror, templates: templates)
         feed = StatusFeed(overview: overview, logger: logger)
@@ -160,6 +161,7 @@ public struct WebService: Service, CustomStringConvertible, CustomReflectable {
 
     public func run() async throws {
         let limits = settings.connections
+        let isListening = NIOLockedValueBox(false)
         let application = Application(
             responder: responder,
             server: .http1(
@@ -170,6 +172,7 @@ public struct WebService: Service, CustomStringConvertible, CustomReflectable {
                 // A burst of connections is not to be dropped by the kernel, which cuts this to its own limit.
                 address: .hostname(settings.host, port: settings.port), backlog: 4096),
             onServerRunning: { [logger, onRunning] channel in
+                isListening.withLockedValue { $0 = true }
                 let port = channel.localAddress?.port ?? 0
                 logger.info("Listening", metadata: ["address": "\(channel.localAddress?.ipAddress ?? "?")", "port": "\(port)"])
                 await onRunning(port)
@@ -186,9 +189,12 @@ public struct WebService: Service, CustomStringConvertible, CustomReflectable {
                 try await application.run()
                 group.cancelAll()
             }
-        } catch let error as IOError where [EADDRINUSE, EACCES, EADDRNOTAVAIL].contains(error.errnoCode) {
+        } catch let error as IOError where [EADDRINUSE, EACCES].contains(error.errnoCode) {
             throw BindError(
                 description: "port \(settings.port) on \(settings.host) cannot be listened on: stop what uses it, or set PORT or HOST")
+        } catch where !(error is CancellationError) && !isListening.withLockedValue({ $0 }) {
+            throw BindError(
+                description: "HOST is '\(settings.host)', but must be a name or an address of this machine, such as 127.0.0.1 or ::1")
         }
     }
 }

@@ -38,18 +38,32 @@ extension DoctorCommand {
             }
             await checkWrite(database, &findings)
             let store = Store(database: database, logger: Logger(label: "doctor"))
-            let missing = try await store.missingIndexes()
-            if missing.isEmpty {
-                findings.ok("indexes", "all there")
-            } else {
-                findings.error("indexes", "missing: \(missing.joined(separator: ", ")); 'hubspot-sync serve' makes them at its start")
-            }
+            try await checkIndexes(store, database, &findings)
             try await checkDisk(database, &findings)
             try await explainRejected(in: store.rejected, settings, &findings, all: false)
         } catch {
             findings.error("mongodb", "no usable answer from \(database.hosts): \((error as? MongoError)?.message ?? "\(error)")")
         }
         await database.shutDown()
+    }
+
+    /// A collection that does not exist yet has none, which is as it should be before the first start.
+    private func checkIndexes(_ store: Store, _ database: MongoDatabase, _ findings: inout Findings) async throws {
+        let missing = try await store.missingIndexes()
+        func collection(of index: String) -> String { String(index.prefix { $0 != "." }) }
+        let names = Set(missing.map(collection(of:)))
+        let answer = try await database.run { client in
+            try client.command(["listCollections": 1, "nameOnly": true, "filter": ["name": ["$in": .strings(names)]]])
+        }
+        let present = Set(answer["cursor"]?.document?["firstBatch"]?.array?.compactMap { $0.document?["name"]?.string } ?? [])
+        let lost = missing.filter { present.contains(collection(of: $0)) }
+        if missing.isEmpty {
+            findings.ok("indexes", "all there")
+        } else if lost.isEmpty {
+            findings.ok("indexes", "not there yet, nor are their collections: 'hubspot-sync serve' makes them at its start")
+        } else {
+            findings.error("indexes", "missing: \(lost.joined(separator: ", ")); 'hubspot-sync serve' makes them at its start")
+        }
     }
 
     /// A document of our own is written as the inbox writes, majority and journaled, and removed again.

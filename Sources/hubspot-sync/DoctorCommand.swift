@@ -39,7 +39,7 @@ struct DoctorCommand: AsyncParsableCommand {
 
     func run() async throws {
         LoggingSystem.bootstrap { _ in SwiftLogNoOpLogHandler() }
-        let source = try await SettingsSource(file: config)
+        let source = try SettingsSource(file: config)
         if webhooksHsmeta { return try await WebhooksFile.print(try settings(source)) }
         var findings = Findings { [json] finding in if !json { FileHandleOutput.standardOutput.write(finding.line + "\n") } }
         do {

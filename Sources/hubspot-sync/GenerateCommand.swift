@@ -44,10 +44,10 @@ struct GenerateCommand: AsyncParsableCommand {
 
         private func account() async throws -> AccountModel {
             switch source {
-            case .service: return try await AccountModel(of: try await service.client())
+            case .service: return try await AccountModel(of: try service.client())
             case .hubspot:
                 do {
-                    return try await AccountModel(of: try .init(try await SettingsSource(file: service.config)))
+                    return try await AccountModel(of: try .init(try SettingsSource(file: service.config)))
                 } catch let error as SettingsError {
                     throw Failure("\(error)")
                 }

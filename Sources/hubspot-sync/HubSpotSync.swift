@@ -19,6 +19,7 @@ struct HubSpotSync: AsyncParsableCommand {
         defaultSubcommand: ServeCommand.self)
 
     static func main() async {
+        CoreDumps.forbid()
         MongoLibrary.unlinkCounters()
         await main(nil)
     }

@@ -61,11 +61,11 @@ func serve(_ settings: Settings) async throws {
             StaleSweep(mirror: store.writer, staleAfter: settings.staleAfter, logger: logger),
             Healing(store: store, hubspot: hubspot, catalog: catalog, logger: logger), account, definitions, verification, pool, web, runs,
             Scheduler(schedule: store.schedule, runs: runs, every: settings.intervals, logger: logger),
+            StopDeadline(logger: logger),
         ],
         gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
-    // The contract's 10 s, less the time to hang up.
+    // The contract's 10 s, less the time to hang up. No limit to that: the group would trap at it, where `StopDeadline` ends in order.
     configuration.maximumGracefulShutdownDuration = .seconds(8)
-    configuration.maximumCancellationDuration = .seconds(1)
     do {
         try await ServiceGroup(configuration: configuration).run()
     } catch let error as WebService.BindError {

@@ -18,7 +18,7 @@ struct ServeCommand: AsyncParsableCommand {
     func run() async throws {
         let settings: Settings
         do {
-            settings = try Settings(try await SettingsSource(file: config))
+            settings = try Settings(SettingsSource(file: config))
         } catch let error as SettingsError {
             throw Failure("Cannot start: \(error)")
         }

@@ -48,8 +48,7 @@ struct Settings: Sendable {
         port = try source.value("PORT", "a port number, 0 to 65535") { Int($0).flatMap { (0...65_535).contains($0) ? $0 : nil } } ?? 3002
         mongodbURI = try source.secret("MONGODB_URI") ?? "mongodb://127.0.0.1:27017/hubspot_sync"
         hubspot = try HubSpotSettings(source)
-        clientSecrets = (try source.secret("HUBSPOT_CLIENT_SECRET") ?? "")
-            .split(separator: ",").map { String($0).trimmed }.filter { !$0.isEmpty }
+        clientSecrets = try source.clientSecrets()
         webhookURL = try source.value("HUBSPOT_WEBHOOK_URL", "an http or https URL") { $0.isHTTPURL ? $0 : nil }
         signatureVersions = try source.value("HUBSPOT_SIGNATURE_VERSIONS", "some of v1, v2, v3, separated by commas") { text in
             let versions = text.lowercased().split(separator: ",").map { SignatureVersion(rawValue: $0.trimmed) }

@@ -1,7 +1,6 @@
 import Configuration
 import FoundationEssentials
 import Rules
-import SystemPackage
 
 /// Where the variables come from: the environment first, then the file given by `--config`, in the same names.
 struct SettingsSource: Sendable {
@@ -9,16 +8,26 @@ struct SettingsSource: Sendable {
 
     /// - Parameter file: `NAME=value` lines; nil for the environment alone.
     /// - Throws: `Failure` when the file cannot be read.
-    init(file: String?) async throws {
+    init(file: String?) throws {
         var providers: [any ConfigProvider] = [EnvironmentVariablesProvider()]
         if let file {
-            do {
-                providers.append(try await EnvironmentVariablesProvider(environmentFilePath: FilePath(file)))
-            } catch {
+            guard let data = FileManager.default.contents(atPath: file) else {
                 throw Failure("The configuration file \(file) cannot be read: check that it exists and that you may read it.")
             }
+            let variables = SettingsSource.variables(in: String(decoding: data, as: UTF8.self))
+            providers.append(EnvironmentVariablesProvider(environmentVariables: variables))
         }
         reader = ConfigReader(providers: providers)
+    }
+
+    /// The provider's own reading of a file takes one with Windows' line ends for a single line.
+    private static func variables(in text: String) -> [String: String] {
+        var variables: [String: String] = [:]
+        for line in text.split(whereSeparator: { $0.isNewline }) {
+            let parts = line.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map { $0.trimmed }
+            if parts.count == 2, !parts[0].isEmpty, !parts[0].hasPrefix("#") { variables[parts[0]] = parts[1] }
+        }
+        return variables
     }
 
     /// For tests: these variables and nothing else.
@@ -27,9 +36,14 @@ struct SettingsSource: Sendable {
     }
 
     /// The variable's text without surrounding white space; nil when it is not set or empty.
+    ///
+    /// - Throws: `SettingsError` for several lines, which are never shown: secrets may stand in them.
     func text(_ name: String) throws -> String? {
         let key = ConfigKey(name.lowercased().split(separator: "_").map(String.init))
         guard let text = reader.string(forKey: key)?.trimmed, !text.isEmpty else { return nil }
+        guard text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
+            throw SettingsError(name, "holds a line end or another control character: check where its value begins and ends")
+        }
         return text
     }
 
@@ -43,6 +57,11 @@ struct SettingsSource: Sendable {
         let secret = String(decoding: data, as: UTF8.self).trimmed
         guard !secret.isEmpty else { throw SettingsError(name + "_FILE", "names an empty file: \(path)") }
         return secret
+    }
+
+    /// The secrets that sign webhooks. HubSpot signs with the first.
+    func clientSecrets() throws -> [String] {
+        (try secret("HUBSPOT_CLIENT_SECRET") ?? "").split(separator: ",").map { $0.trimmed }.filter { !$0.isEmpty }
     }
 
     func value<Value>(_ name: String, _ expected: String, _ parse: (String) -> Value?) throws -> Value? {

@@ -49,7 +49,7 @@ struct SimulateCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let source = try await SettingsSource(file: nil)
+        let source = try SettingsSource(file: nil)
         var settings = SimulatorSettings()
         settings.host = host
         settings.port = port
@@ -61,7 +61,7 @@ struct SimulateCommand: AsyncParsableCommand {
         settings.seed = seed
         settings.portalId = portalId
         if let token = try token ?? source.secret("HUBSPOT_ACCESS_TOKEN") { settings.token = token }
-        if let secret = try clientSecret ?? source.secret("HUBSPOT_CLIENT_SECRET") { settings.clientSecret = secret }
+        if let secret = try clientSecret ?? source.clientSecrets().first { settings.clientSecret = secret }
         settings.webhookURL = webhookURL
         settings.webhooks.usesGenericPayloads = generic
         settings.webhooks.retryTimeScale = retryTimeScale
@@ -72,9 +72,25 @@ struct SimulateCommand: AsyncParsableCommand {
         if let limit = Rules.RateLimit(rateLimit) { settings.rateLimit = .init(limit.calls, per: limit.interval) }
         let logger = Logger(label: "simulate")
         let simulator = Simulator(settings: settings, logger: logger)
-        var services: [any Service] = [simulator]
+        var services: [any Service] = [ListeningSimulator(simulator: simulator)]
         if changesPerSecond > 0 { services.append(RandomChanges(world: simulator.world, perSecond: changesPerSecond, seed: seed)) }
         try await ServiceGroup(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger).run()
+    }
+}
+
+/// A simulator that says in a sentence when it cannot listen.
+struct ListeningSimulator: Service {
+    let simulator: Simulator
+
+    func run() async throws {
+        do {
+            try await simulator.start()
+        } catch {
+            let settings = simulator.settings
+            throw Failure(
+                "Port \(settings.port) on \(settings.host) cannot be listened on: stop what uses it, or choose another with --port or --host.")
+        }
+        try await simulator.run()
     }
 }
 

@@ -21,7 +21,7 @@ struct StatusCommand: AsyncParsableCommand {
     private static let watchEvery: Duration = .seconds(2)
 
     func run() async throws {
-        let client = try await service.client()
+        let client = try service.client()
         var display = Display(redraws: watch && !json)
         display.show(try await text(client))
         while watch {

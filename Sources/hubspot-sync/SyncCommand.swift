@@ -32,7 +32,7 @@ struct SyncCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let client = try await service.client()
+        let client = try service.client()
         let query = "?wait=false" + (limit.map { "&limit=\($0)" } ?? "")
         var run = try await client.call("POST", "/api/admin/hubspot/sync/\(scope)\(query)", as: RunAnswer.self)
         var bar = ProgressBar(printsLines: follow)
@@ -43,11 +43,15 @@ struct SyncCommand: AsyncParsableCommand {
             try await Task.sleep(for: .milliseconds(300))
             run = try await client.call("GET", "/api/admin/hubspot/sync/runs/\(run.id)", as: RunAnswer.self)
         }
-        bar.show("Synced \(scope)", processed: run.processed, total: run.total, perSecond: run.ratePerSecond, remaining: nil)
+        bar.show("\(run.state == "succeeded" ? "Synced" : "Stopped") \(scope)", processed: run.processed, total: run.total, perSecond: run.ratePerSecond, remaining: nil)
         bar.end()
         let (_, body) = try await client.send("GET", "/api/admin/hubspot/sync/runs/\(run.id)")
         print(String(decoding: try RunAnswer.result(in: body), as: UTF8.self))
-        if run.state != "succeeded" { throw ExitCode.failure }
+        switch run.state {
+        case "succeeded": break
+        case "cancelled": throw Failure("The sync was cancelled.")
+        default: throw Failure("The sync failed: \(run.result?.error ?? "no reason given")")
+        }
     }
 }
 
@@ -59,6 +63,13 @@ struct RunAnswer: Decodable {
     let total: Int?
     let ratePerSecond: Double
     let etaMs: Int64?
+    /// nil while it goes on.
+    let result: Result?
+
+    struct Result: Decodable {
+        /// Why it could not proceed.
+        let error: String?
+    }
 
     /// The `result` member of a run, as it stands.
     static func result(in body: [UInt8]) throws -> ArraySlice<UInt8> {
@@ -84,8 +95,8 @@ struct ServiceOptions: ParsableArguments {
     @Option(help: "A file with variables, as for 'serve'.")
     var config: String?
 
-    func client() async throws -> AdminClient {
-        let source = try await SettingsSource(file: config)
+    func client() throws -> AdminClient {
+        let source = try SettingsSource(file: config)
         let port = try source.text("PORT") ?? "3002"
         let address = try url ?? source.text("HUBSPOT_SYNC_URL") ?? "http://127.0.0.1:\(port)"
         guard let key = try apiKey ?? source.secret("ADMIN_API_KEY") else {

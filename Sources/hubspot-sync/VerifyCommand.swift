@@ -39,7 +39,7 @@ struct VerifyCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let client = try await service.client()
+        let client = try service.client()
         let parameters = [sample.map { "sample=\($0)" }, types.map { "types=\($0)" }, repair ? "repair=true" : nil].compactMap(\.self)
         let path = "/api/admin/hubspot/verify" + (parameters.isEmpty ? "" : "?" + parameters.joined(separator: "&"))
         let (status, body) = try await showingProgress(client) { try await client.send("POST", path, timeout: VerifyCommand.timeout) }

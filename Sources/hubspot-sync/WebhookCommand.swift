@@ -32,8 +32,8 @@ struct WebhookCommand: AsyncParsableCommand {
         var config: String?
 
         func run() async throws {
-            let source = try await SettingsSource(file: config)
-            guard let secret = try source.secret("HUBSPOT_CLIENT_SECRET")?.split(separator: ",").first.map(String.init)?.trimmed else {
+            let source = try SettingsSource(file: config)
+            guard let secret = try source.clientSecrets().first else {
                 throw Failure("No client secret: set HUBSPOT_CLIENT_SECRET (or HUBSPOT_CLIENT_SECRET_FILE).")
             }
             guard let data = FileManager.default.contents(atPath: file) else {

@@ -185,12 +185,13 @@ extension EndToEnd {
             BadVariable("HUBSPOT_ACCESS_TOKEN_FILE", "/dev/null", ["HUBSPOT_ACCESS_TOKEN": nil]),
             BadVariable("ADMIN_API_KEY", nil, ["HOST": "0.0.0.0"]), BadVariable("ADMIN_API_KEY", "short"),
             BadVariable("ADMIN_API_KEY_FILE", "/nowhere/key", ["ADMIN_API_KEY": nil]),
+            BadVariable("HOST", "[::1]"), BadVariable("HOST", "no-such-host.invalid"), BadVariable("HOST", "192.0.2.1"),
             BadVariable("PORT", "http"), BadVariable("PORT", "70000"), BadVariable("PORT", "-1"),
             BadVariable("MONGODB_URI", "postgres://127.0.0.1/x"), BadVariable("MONGODB_URI", "mongodb://127.0.0.1:27017"),
             BadVariable("MONGODB_URI", "mongodb://user:\(Service.clientSecret)@/x"),
             BadVariable("HUBSPOT_API_BASE_URL", "ftp://api.hubapi.com"), BadVariable("HUBSPOT_API_BASE_URL", "api.hubapi.com"),
             BadVariable("HUBSPOT_API_VERSION", "banana"), BadVariable("HUBSPOT_RATE_LIMIT", "fast"),
-            BadVariable("HUBSPOT_RATE_LIMIT", "0/10s"), BadVariable("HUBSPOT_SEARCH_RATE_LIMIT", "5"),
+            BadVariable("HUBSPOT_RATE_LIMIT", "0/10s"), BadVariable("HUBSPOT_RATE_LIMIT", "fast\nADMIN_API_KEY=\(Service.adminKey)"), BadVariable("HUBSPOT_SEARCH_RATE_LIMIT", "5"),
             BadVariable("HUBSPOT_WEBHOOK_URL", "example.com/webhooks"), BadVariable("TRUST_PROXY", "maybe"),
             BadVariable("WEBHOOK_MAX_BODY", "big"), BadVariable("SYNC_CONCURRENCY", "0"), BadVariable("SYNC_CONCURRENCY", "many"),
             BadVariable("INCREMENTAL_SYNC_INTERVAL", "soon"), BadVariable("FULL_SYNC_INTERVAL", "-1h"), BadVariable("STALE_AFTER", "0"),
@@ -203,6 +204,20 @@ extension EndToEnd {
             let sentences = errors.split(separator: "\n").filter { $0.hasPrefix("Error: ") }
             #expect(sentences.count == 1 && sentences[0].contains(bad.name), "\(errors)")
             for secret in [Service.token, Service.adminKey, Service.clientSecret] { #expect(!(output + errors).contains(secret), "\(errors)") }
+        }
+
+        @Test func aFileWithWindowsLineEndsIsReadLineByLine() async throws {
+            let file = FileManager.default.temporaryDirectory.appending(path: "hubspot-sync-\(UUID().uuidString).env")
+            defer { try? FileManager.default.removeItem(at: file) }
+            let lines = [
+                "# as Windows writes it", "HUBSPOT_ACCESS_TOKEN=\(Service.token)", "", "HUBSPOT_RATE_LIMIT=fast",
+                "ADMIN_API_KEY = \(Service.adminKey)", "",
+            ]
+            try Data(lines.joined(separator: "\r\n").utf8).write(to: file)
+            let (status, output, errors) = try await ServiceProcess.run(["serve", "--config", file.path])
+            #expect(status == 1)
+            #expect(errors.contains("HUBSPOT_RATE_LIMIT is 'fast',"), "\(errors)")
+            for secret in [Service.token, Service.adminKey] { #expect(!(output + errors).contains(secret), "\(errors)") }
         }
 
         @Test func aTakenPortStopsTheStartAndIsNamed() async throws {

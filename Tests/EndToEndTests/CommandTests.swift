@@ -2,6 +2,7 @@ import Bytes
 import Foundation
 import Model
 import Mongo
+import Signature
 import Simulator
 import TestSupport
 import Testing
@@ -88,10 +89,55 @@ extension EndToEnd {
                 try await Service.run(Service.environment(mongodb: try await uri(), hubspot: simulator.baseURL)) { service in
                     simulator.token = "another"
                     let (status, output, errors) = try await service.command(["sync", "contacts"])
-                    #expect(status == 1)
-                    #expect((output + errors).contains("hubspot_unauthorized"))
+                    #expect(status == 1 && output.contains("hubspot_unauthorized"))
+                    #expect(errors.hasPrefix("Error: The sync failed: ") && errors.split(separator: "\n").count == 1, "\(errors)")
+                    let followed = try await service.command(["sync", "contacts", "--follow"])
+                    #expect(followed.status == 1)
+                    #expect(followed.errors.contains("Stopped contacts") && !followed.errors.contains("Synced"), "\(followed.errors)")
                 }
             }
+        }
+
+        @Test func aSyncThatIsCancelledSaysSo() async throws {
+            try await withSimulator({
+                $0.contacts = 2_000
+                $0.latency = .milliseconds(250)
+            }) { simulator in
+                try await Service.run(Service.environment(mongodb: try await uri(), hubspot: simulator.baseURL)) { service in
+                    let process = try ServiceProcess(["sync", "contacts"], environment: service.commandEnvironment)
+                    func ids(_ reply: Service.Reply) -> [String] {
+                        (reply.json["runs"] as? [[String: Any]] ?? []).compactMap { $0["id"] as? String }
+                    }
+                    let runs = try await service.poll("/api/admin/hubspot/sync/runs") { !ids($0).isEmpty }
+                    let id = try #require(ids(runs).first)
+                    #expect(try await service.send("DELETE", "/api/admin/hubspot/sync/runs/\(id)").status < 300)
+                    #expect(await process.exit() == 1)
+                    #expect(process.standardError == "Error: The sync was cancelled.\n")
+                }
+            }
+        }
+
+        @Test func theSimulatorSaysThatItsPortIsTaken() async throws {
+            let server = try RawServer { _ in .silence }
+            defer { server.stop() }
+            let (status, _, errors) = try await ServiceProcess.run(["simulate", "--port", "\(server.port)"])
+            #expect(status == 1 && errors.contains("Error: Port \(server.port) ") && errors.contains("--port"), "\(errors)")
+        }
+
+        /// As HubSpot does during a rotation.
+        @Test func theSimulatorSignsWithTheFirstSecret() async throws {
+            let server = try RawServer { _ in .http(200, [], []) }
+            defer { server.stop() }
+            let url = server.url + "/x"
+            let process = try ServiceProcess(
+                ["simulate", "--port", "0", "--changes-per-second", "20", "--webhook-url", url],
+                environment: ["HUBSPOT_CLIENT_SECRET": "new-secret, old-secret"])
+            try await eventually { !server.requests.isEmpty }
+            #expect(await process.terminate().status == 0)
+            let request = server.requests[0]
+            let time = try #require(request.header(SignatureHeader.timestamp).flatMap { Int64($0) })
+            let expected = try Signer(secret: "new-secret").v3(method: "POST", uri: url, body: request.body, timestampMs: time)
+            #expect(request.header(SignatureHeader.signatureV3) == expected)
         }
 
         @Test func statusRedrawsInPlaceOnATerminal() async throws {

@@ -66,11 +66,16 @@ extension EndToEnd {
 
         @Test func eachMissingThingIsNamedWithWhatToDo() async throws {
             try await withSimulator { simulator in
-                // No service has started here, so no index was made.
+                // No service has started here, so there is nothing that could have indexes.
                 let fresh = try await doctor(try await uri(), simulator.baseURL)
-                #expect(fresh.status == 1)
-                let indexes = try finding("indexes", in: fresh.output)
-                #expect(indexes.hasPrefix("error") && indexes.contains("hubspot-sync serve"))
+                #expect(fresh.status == 0, "\(fresh.output)")
+                let unmade = try finding("indexes", in: fresh.output)
+                #expect(unmade.hasPrefix("ok") && unmade.contains("hubspot-sync serve"))
+                _ = try await ScratchDatabase.current.run { try $0.command(["create": "inbox"]) }
+                let bare = try await doctor(try await uri(), simulator.baseURL)
+                #expect(bare.status == 1)
+                let indexes = try finding("indexes", in: bare.output)
+                #expect(indexes.hasPrefix("error") && indexes.contains("inbox.") && !indexes.contains("runs.") && indexes.contains("hubspot-sync serve"))
                 #expect(try finding("webhook url", in: fresh.output).contains("HUBSPOT_WEBHOOK_URL is not set"))
 
                 simulator.missingScopes = ["crm.objects.deals.read", "crm.objects.owners.read"]

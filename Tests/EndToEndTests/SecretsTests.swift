@@ -87,6 +87,21 @@ extension EndToEnd {
             EndToEnd.report("no secret in \(record.figures)")
         }
 
+        /// In the last words of a process that crashes; its memory is not dumped.
+        @Test(arguments: [SIGSEGV, SIGILL, SIGABRT, SIGBUS, SIGFPE]) func aCrashTellsNoSecret(signal: Int32) async throws {
+            let environment = Service.environment(
+                mongodb: "mongodb://marker:\(Self.passwordInURI)@127.0.0.1:1/x", hubspot: "http://127.0.0.1:1",
+                ["SESSION_SECRET": Self.sessionSecret, "LOG_LEVEL": "trace"])
+            let process = try ServiceProcess(["serve"], environment: environment)
+            _ = try await process.line(with: "Listening")
+            let limits = try String(contentsOfFile: "/proc/\(process.identifier)/limits", encoding: .utf8)
+            let dumps = limits.split(separator: "\n").first { $0.hasPrefix("Max core file size") }?.split(separator: " ")
+            #expect(dumps?.dropFirst(4).prefix(2) == ["0", "0"], "\(limits)")
+            #expect(await process.crash(signal) == 128 + signal)
+            let found = Self.markers.found(in: process.standardOutput + process.standardError)
+            #expect(found.isEmpty, "\(found)\n\(process.standardError)")
+        }
+
         /// Everything that one can do with the service and its commands, and that can happen to it.
         private func use(
             _ service: Service, _ simulator: Simulator, _ mongod: MongoServer, _ root: MongoDatabase, _ environment: [String: String], _ record: Record

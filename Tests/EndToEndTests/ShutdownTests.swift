@@ -3,7 +3,7 @@ import Foundation
 import Model
 import Mongo
 import Simulator
-import TestSupport
+@testable import TestSupport
 import Testing
 
 extension EndToEnd {
@@ -39,6 +39,20 @@ extension EndToEnd {
                     #expect(comparison.isEqual && comparison.records == 2_000, "\(comparison.differences.joined(separator: "\n"))")
                 }
             }
+        }
+
+        /// A call to it cannot be cut short.
+        @Test func aMongoDBThatStandsStillDoesNotHoldTheEndUp() async throws {
+            let server = try await MongoServer.start()
+            try await withSimulator { simulator in
+                // `run` sends SIGTERM at its end, and expects exit 0 within 10 s.
+                try await Service.run(Service.environment(mongodb: server.uri("frozen"), hubspot: simulator.baseURL)) { _ in
+                    await server.members[0].freeze()
+                    // Until calls wait for it: there is one each second.
+                    try await Task.sleep(for: .seconds(3))
+                }
+            }
+            await server.kill()
         }
 
         /// The driver's shared memory would stay, and its name be met again by a later process of the same id.

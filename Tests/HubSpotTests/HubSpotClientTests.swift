@@ -195,11 +195,22 @@ import Testing
             if String(decoding: request.body, as: UTF8.self).contains("after") {
                 return .json(#"{"status":"COMPLETE","results":[{"from":{"id":"1"},"to":[{"toObjectId":30,"associationTypes":[]}]}]}"#)
             }
-            return .json(#"{"status":"COMPLETE","results":[{"from":{"id":"1"},"to":[{"toObjectId":10,"associationTypes":[{"typeId":1}]},{"toObjectId":10},{"toObjectId":"20"}],"paging":{"next":{"after":"x"}}}],"errors":[{"category":"OBJECT_NOT_FOUND","context":{"ids":["2"]}},{"category":"INTERNAL_ERROR","context":{"ids":["3"]}}]}"#, status: 207)
+            return .json(#"{"status":"COMPLETE","results":[{"from":{"id":"1"},"to":[{"toObjectId":10,"associationTypes":[{"typeId":1}]},{"toObjectId":10},{"toObjectId":"20"}],"paging":{"next":{"after":"x"}}}],"errors":[{"category":"OBJECT_NOT_FOUND","context":{"ids":["2"]}},{"category":"INTERNAL_ERROR","context":{"ids":["3"]}},{"category":"INTERNAL_ERROR","context":{"fromObjectId":["4"]}}]}"#, status: 207)
         }) { client, server in
-            let found = try await client.associations(from: .contacts, to: .companies, ids: ["1", "2", "3"], as: .full)
+            let found = try await client.associations(from: .contacts, to: .companies, ids: ["1", "2", "3", "4"], as: .full)
             #expect(found == ["1": ["10", "20", "30"], "2": []])
             #expect(server.requests.map(\.target) == Array(repeating: "/crm/v4/associations/contacts/companies/batch/read", count: 2))
+        }
+    }
+
+    /// What HubSpot says nothing about has no associations only if nothing went wrong.
+    @Test(arguments: [
+        #"{"status":"COMPLETE","results":[{"from":{"id":"1"},"to":[]}],"errors":[{"category":"INTERNAL_ERROR"},{"subCategory":"crm.associations.NO_ASSOCIATIONS_FOUND","context":{"fromObjectId":["2"]}}]}"#,
+        #"{"status":"PROCESSING","results":[{"from":{"id":"1"},"to":[]}],"errors":[{"category":"OBJECT_NOT_FOUND","context":{"ids":["2"]}}]}"#,
+    ]) func incompleteAssociationsAreNotTakenForNone(body: String) async throws {
+        try await withClient({ _ in .json(body, status: 207) }) { client, _ in
+            let found = try await client.associations(from: .contacts, to: .companies, ids: ["1", "2", "3"], as: .full)
+            #expect(found == ["1": [], "2": []])
         }
     }
 

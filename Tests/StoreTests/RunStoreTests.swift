@@ -15,8 +15,8 @@ import Testing
         #expect(try await store.runs.begin(run, owner: "x") == nil)
         run.byType[.contacts]?.walk.take(.split(through: 50, first: 52))
         run.byType[.contacts]?.walk.take(.split(through: 90, first: 99))
-        run.byType[.contacts]?.walk.take(.page(above: 50, after: "60"))
-        run.byType[.contacts]?.walk.take(.page(above: 0, after: nil))
+        run.byType[.contacts]?.walk.take(.page(above: 50, through: 90, after: "60"))
+        run.byType[.contacts]?.walk.take(.page(above: 0, through: 50, after: nil))
         run.byType[.companies]?.isDone = true
         #expect(try await store.runs.save(run, owner: "x") == .saved)
         #expect(try await store.runs.load("a") == run)

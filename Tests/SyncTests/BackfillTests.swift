@@ -1,11 +1,13 @@
 import Bytes
 import Foundation
+import HubSpot
 import Logging
 import Model
 import Mongo
+import Rules
 import Simulator
 import Store
-import Sync
+@testable import Sync
 import TestSupport
 import Testing
 
@@ -150,6 +152,77 @@ import Testing
             #expect(calls <= (5400 - left.sum.processed) / 100 + 20, "it began anew")
             try await BackfillTests.expectEqual(bench, [.contacts])
         }
+    }
+
+    // MARK: Ranges
+
+    /// A run of contacts that another process left where `walk` says.
+    private static func resume(_ walk: Walk, _ bench: Workbench) async throws -> Run {
+        var run = Run(id: "left", scope: .one(.contacts), startedAt: .now - .seconds(60))
+        run.byType[.contacts]?.walk = walk
+        #expect(try await bench.store.runs.begin(run, owner: "dead") == nil)
+        return try #require(try await bench.runs.finished(run.id))
+    }
+
+    /// The range that is half walked ends, and its last page does not say how the other one can be begun.
+    @Test(arguments: ListCursors.allCases) func aRangeThatNobodyBeganIsWalkedWhenTheOthersHaveEnded(cursors: ListCursors) async throws {
+        try await Workbench.use(account: { $0.listCursors = cursors }) { bench in
+            let ids = bench.simulator.world.ids(.contacts)
+            var after: String?
+            for _ in 0..<2 {
+                after = try await bench.hubspot.page(
+                    of: .contacts, after: after, limit: 100, properties: [], archived: false, as: CallClass.full
+                ).after
+            }
+            let walk = Walk(
+                open: [
+                    Walk.Range(above: ids[99], first: ids[100], through: ids[199]),
+                    Walk.Range(above: ids[199], first: ids[200], after: after),
+                ], isCut: true)
+            let run = try await BackfillTests.resume(walk, bench)
+            #expect(run.state == .succeeded && run.errorMessages == [])
+            // Without ids for cursors the whole list is walked.
+            #expect(run.sum.synced == (cursors == .opaque ? 250 : 150), "\(run.sum)")
+        }
+    }
+
+    /// A batch read answers the id of a record that was merged away with its survivor.
+    @Test func aRangeWhoseFirstRecordWasMergedAwayIsWalkedAlone() async throws {
+        try await Workbench.use(account: { $0.mergeKeepsPrimary = true }) { bench in
+            let ids = bench.simulator.world.ids(.contacts)
+            try bench.simulator.world.merge(.contacts, primary: ids[0], other: ids[100])
+            let run = try await BackfillTests.resume(Walk(open: [Walk.Range(above: ids[99], first: ids[100])], isCut: true), bench)
+            #expect(run.state == .succeeded && run.errorMessages == [])
+            #expect(run.sum.synced == 149, "\(run.sum)")
+        }
+    }
+
+    /// Whoever walks its last page cannot know yet.
+    @Test func aRangeThatIsJoinedDuringItsLastPageGoesOn() async throws {
+        let walks = Walks(Walk(open: [Walk.Range(through: 20, after: "11"), Walk.Range(above: 20, first: 21)], isCut: true), isLimited: false)
+        let begun = try #require(await walks.next(isBudgetFree: true))
+        let records = (11...30).map { Record.sample(id: String($0)) }
+        let page = Page(RecordPage(records: records, after: "31"), readAt: .now, took: .zero)
+        let claimed = try #require(await walks.claim(page, of: begun))
+        let own = page.records(through: claimed.through)
+        #expect(own.isLast && own.records.count == 10)
+        await walks.take(.join)
+        await walks.take(.page(above: claimed.above, through: claimed.through, after: nil))
+        #expect(await walks.isFinished == false)
+        #expect(await walks.next(isBudgetFree: true) == Walk.Range(after: "11"))
+    }
+
+    /// What ends without a next page teaches no cursors.
+    @Test func cursorsAreLookedForOnceNothingElseCanBeWalked() async throws {
+        let walks = Walks(
+            Walk(open: [Walk.Range(above: 10, first: 11, through: 20), Walk.Range(above: 20, first: 21, after: "21")], isCut: true), isLimited: false)
+        #expect(await walks.needsCursors == false)
+        let begun = try #require(await walks.next(isBudgetFree: true))
+        #expect(begun.above == 20)
+        #expect(await walks.needsCursors == false)
+        await walks.take(.page(above: 20, through: nil, after: nil))
+        #expect(await walks.next(isBudgetFree: true) == nil)
+        #expect(await walks.needsCursors)
     }
 
     @Test func aLimitedRunGoesOnToItsLimit() async throws {

@@ -124,6 +124,46 @@ import Testing
         }
     }
 
+    /// A HubSpot whose list is empty and that does not answer for one record, or for any.
+    private static func silentHubSpot(for isSilent: @escaping @Sendable (String) -> Bool) throws -> RawServer {
+        try RawServer { request in
+            if request.path.contains("/properties/") { return .json(#"{"results":[{"name":"email"}]}"#) }
+            if request.path.hasSuffix("/search") { return .json(#"{"total":0,"results":[]}"#) }
+            guard request.path.hasSuffix("/batch/read") else { return .json(#"{"results":[]}"#) }
+            let body = (try? JSONSerialization.jsonObject(with: Data(request.body))) as? [String: Any] ?? [:]
+            let asked = (body["inputs"] as? [[String: String]] ?? []).compactMap { $0["id"] }
+            return asked.contains(where: isSilent) ? .json("{}", status: 503) : .json(#"{"status":"COMPLETE","results":[]}"#)
+        }
+    }
+
+    /// The list is walked; then HubSpot goes away.
+    @Test func aFullSyncThatCannotAskWhatBecameOfRecordsFails() async throws {
+        let server = try RepairTests.silentHubSpot { _ in true }
+        defer { server.stop() }
+        try await Workbench.use(address: server.url) { bench in
+            let records = (1...150).map { Record.sample(.contacts, id: String($0)) }
+            try await bench.store.writer.write(records, of: .contacts, at: .now - .seconds(60))
+            let run = try await bench.sync(.one(.contacts))
+            #expect(run.state == .failed && run.failureCode == .hubspotUnreachable)
+            #expect(run.sum.errors == 150 && run.sum.archived == 0)
+            #expect(try await bench.store.watermarks.load(.contacts) == nil)
+            #expect(try await bench.store.mirror.counts()[.contacts]?.synced == 150)
+        }
+    }
+
+    @Test func recordsOfWhichNothingCouldBeFoundOutAreErrors() async throws {
+        let server = try RepairTests.silentHubSpot { $0 == "1" }
+        defer { server.stop() }
+        try await Workbench.use(address: server.url) { bench in
+            let records = (1...150).map { Record.sample(.contacts, id: String($0)) }
+            try await bench.store.writer.write(records, of: .contacts, at: .now - .seconds(60))
+            let run = try await bench.sync(.one(.contacts))
+            #expect(run.state == .succeeded)
+            // Those that were asked for with it.
+            #expect([50, 100].contains(run.sum.errors) && run.sum.errors + run.sum.archived == 150, "\(run.sum)")
+        }
+    }
+
     /// Two instances share the schedule: each due turn is taken once.
     @Test func aTurnIsTakenOnceHoweverManyAsk() async throws {
         try await Workbench.use { bench in

@@ -209,6 +209,12 @@ public final class ServiceProcess: @unchecked Sendable {  // `lock` guards every
         _ = await exit()
     }
 
+    /// Ends it as a fault of its own would, by the signal that the system sends then.
+    public func crash(_ number: Int32) async -> Int32 {
+        signal(number)
+        return await exit()
+    }
+
     /// Its process id.
     public var identifier: Int32 { process.processIdentifier }
 

@@ -1,6 +1,8 @@
+import Bytes
 import Curl
 import Foundation
 import Model
+import Mongo
 import Simulator
 import Store
 import Sync
@@ -41,6 +43,45 @@ import Testing
             #expect((runs?["active"] as? [[String: Any]])?.map { $0["id"] as? String } == [id])
             let all = try await site.send("GET", "/api/admin/hubspot/sync/runs").json["runs"] as? [[String: Any]]
             #expect(all?.map { $0["state"] as? String } == ["running"])
+        }
+    }
+
+    /// However many incremental syncs there were since, and whoever carries it out.
+    @Test func theLastRunOfEachScopeAndThoseOfOtherInstancesAreShown() async throws {
+        try await Site.use { site in
+            try await site.sync("all")
+            let now = Timestamp.now
+            for minute in 1...60 {
+                var run = Run(id: "later-\(minute)", scope: .incremental, startedAt: now + .seconds(60 * minute))
+                run.state = .succeeded
+                run.finishedAt = run.startedAt
+                _ = try await site.bench.store.runs.save(run, owner: "another")
+            }
+            var other = Run(id: "other", scope: .one(.deals), startedAt: now)
+            // Nobody is to take it over.
+            other.heartbeatAt = now + .seconds(600)
+            _ = try await site.bench.store.runs.begin(other, owner: "another")
+            let runs = try #require(try await site.send("GET", Self.status).json["runs"] as? [String: Any])
+            #expect((runs["active"] as? [[String: Any]])?.map { $0["id"] as? String } == ["other"])
+            let last = try #require(runs["last"] as? [String: [String: Any]])
+            #expect(last["all"]?["state"] as? String == "succeeded" && last["incremental"]?["id"] as? String == "later-60")
+            #expect(last.count == 2)
+        }
+    }
+
+    /// The status is looked at every second.
+    @Test func theRunsOfTheStatusAreFoundByAnIndex() async throws {
+        try await Site.use { _ in
+            let filters: [BSONDocument] = [
+                ["scope": ["$in": ["all", "deals"]], "finishedAt": nil], ["scope": "all", "finishedAt": ["$gt": .date(0)]],
+            ]
+            for filter in filters {
+                let command: BSONDocument = [
+                    "explain": ["find": "runs", "filter": .document(filter), "sort": ["finishedAt": -1]], "verbosity": "queryPlanner",
+                ]
+                let plan = String(decoding: try await ScratchDatabase.current.run { try $0.command(command) }.bytes, as: UTF8.self)
+                #expect(plan.contains("byScope") && !plan.contains("COLLSCAN"))
+            }
         }
     }
 

@@ -27,7 +27,7 @@ import Testing
                 inFlight: 0, waiting: [:]),
             tasks: Pool.Numbers(queued: 3, inFlight: 0, retrying: 1, oldest: oldest, lagP50Ms: nil, lagP99Ms: nil), received: .init(),
             counts: mongodb ? MirrorTally.Counts(byType: counts ?? [.contacts: full], at: now) : nil, isMongoDBReachable: mongodb, running: [],
-            latest: latest, lists: [:], verified: nil, verifying: nil)
+            latest: latest, ended: [], lists: [:], verified: nil, verifying: nil)
     }
 
     private func run(_ scope: SyncScope, _ state: Run.State, minutesAgo: Int) -> Run {

@@ -164,10 +164,10 @@ struct WebhookReceiver {
     /// The URL that HubSpot signed: as configured, or as far as the request tells it.
     private func url(of request: Request) -> String {
         if let publicURL { return publicURL }
-        let forwardedHost = trustsProxy ? request.headers[.xForwardedHost]?.split(separator: ",").first : nil
-        let forwardedScheme = trustsProxy ? request.headers[.xForwardedProto]?.split(separator: ",").first : nil
-        let host = forwardedHost.map { $0.filter { !$0.isWhitespace } } ?? request.head.authority ?? ""
-        let scheme = forwardedScheme.map { $0.filter { !$0.isWhitespace }.lowercased() } ?? "http"
+        let forwardedHost = trustsProxy ? request.forwarded(.xForwardedHost) : nil
+        let forwardedScheme = trustsProxy ? request.forwarded(.xForwardedProto) : nil
+        let host = forwardedHost ?? request.head.authority ?? ""
+        let scheme = forwardedScheme?.lowercased() ?? "http"
         return "\(scheme)://\(host)\(request.head.path ?? "")"
     }
 
