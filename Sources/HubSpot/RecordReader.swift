@@ -165,12 +165,12 @@ package struct RecordReader: Sendable {
     /// - Source: platform page, section 9.1: `id;id`, and for contacts `id:instant;id:instant`; either may name the record itself.
     private func mergedIds(_ properties: TextMembers, of id: String, _ reader: borrowing JSONReader) -> [String] {
         var result: [String] = []
-        var seen: Set<String> = [id]
+        var seen: Set<String> = []
         for index in mergeProperties {
             guard let slice = properties.wanted[index] else { continue }
             for part in reader.text(slice).split(whereSeparator: { $0 == ";" || $0 == " " }) {
                 let merged = String(part.prefix { $0 != ":" })
-                if RecordReader.isId(merged), seen.insert(merged).inserted { result.append(merged) }
+                if merged != id, RecordReader.isId(merged), seen.insert(merged).inserted { result.append(merged) }
             }
         }
         return result
