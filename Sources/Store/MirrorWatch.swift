@@ -1,7 +1,7 @@
 internal import Bytes
 internal import Model
 internal import Mongo
-import Synchronization
+import NIOConcurrencyHelpers
 
 /// Tells whether the mirror may have changed since it was read, so that what was found then need not be looked for again.
 ///
@@ -20,7 +20,7 @@ public final class MirrorWatch: Sendable {
     }
 
     private let database: MongoDatabase
-    private let state = Mutex(State())
+    private let state = NIOLockedValueBox(State())
     private let wakes: AsyncStream<Void>
     private let wake: AsyncStream<Void>.Continuation
 
@@ -34,7 +34,7 @@ public final class MirrorWatch: Sendable {
     /// What this process writes is known when the write returns, what others write some milliseconds after it was confirmed.
     public var revision: UInt64? {
         let now = CoreClock.now
-        let (revision, wasAsked) = state.withLock { state in
+        let (revision, wasAsked) = state.withLockedValue { state in
             defer { state.askedAt = now }
             return (state.isWatched ? state.revision : nil, state.askedAt != nil)
         }
@@ -44,7 +44,7 @@ public final class MirrorWatch: Sendable {
 
     /// This process has written records, or may have.
     func changed() {
-        state.withLock {
+        state.withLockedValue {
             $0.revision += 1
             $0.isWatched = false
         }
@@ -81,12 +81,12 @@ public final class MirrorWatch: Sendable {
             guard found.events.isEmpty else { return }
             position = found.token
             // Also after a write of our own that came before the position.
-            state.withLock { $0.isWatched = true }
+            state.withLockedValue { $0.isWatched = true }
         }
     }
 
     private var isAsked: Bool {
-        state.withLock { state in
+        state.withLockedValue { state in
             if let askedAt = state.askedAt, CoreClock.now - askedAt < MirrorWatch.unaskedMax { return true }
             state.askedAt = nil
             return false
@@ -103,7 +103,7 @@ public final class MirrorWatch: Sendable {
 public final class WhileUnchanged<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     private let watch: MirrorWatch
     private let entriesMax: Int
-    private let found = Mutex<(revision: UInt64, values: [Key: Value])>((0, [:]))
+    private let found = NIOLockedValueBox<(revision: UInt64, values: [Key: Value])>((0, [:]))
 
     /// - Parameter entriesMax: beyond it all is forgotten.
     public init(_ watch: MirrorWatch, entriesMax: Int = 1000) {
@@ -117,13 +117,13 @@ public final class WhileUnchanged<Key: Hashable & Sendable, Value: Sendable>: Se
     /// nil also when the mirror may have changed since.
     public func value(of key: Key) -> Value? {
         guard let revision = watch.revision else { return nil }
-        return found.withLock { $0.revision == revision ? $0.values[key] : nil }
+        return found.withLockedValue { $0.revision == revision ? $0.values[key] : nil }
     }
 
     /// - Parameter revision: from before the mirror was read.
     public func note(_ value: Value, of key: Key, at revision: UInt64?) {
         guard let revision else { return }
-        found.withLock { found in
+        found.withLockedValue { found in
             guard revision >= found.revision else { return }
             if revision > found.revision || found.values.count >= entriesMax { found.values.removeAll() }
             found.revision = revision
