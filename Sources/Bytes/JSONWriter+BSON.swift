@@ -23,14 +23,10 @@ extension JSONWriter {
             case .asItIs: member(place, of: document)
             case .omitted: continue
             case .renamed(let name):
-                separate()
-                quoted(UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
-                colon()
+                key(UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount), 0..<name.utf8CodeUnitCount)
                 value(place, of: document)
             case .only(let names):
-                separate()
-                quoted(document, place.key)
-                colon()
+                key(document, place.key)
                 guard place.type == .document else {
                     value(place, of: document)
                     continue
@@ -45,10 +41,14 @@ extension JSONWriter {
     }
 
     @inline(__always) private mutating func member(_ place: ElementPlace, of document: UnsafeRawBufferPointer) {
-        separate()
-        quoted(document, place.key)
-        colon()
+        key(document, place.key)
         value(place, of: document)
+    }
+
+    @inline(__always) private mutating func key(_ text: UnsafeRawBufferPointer, _ range: Range<Int>) {
+        separate()
+        quoted(text, range)
+        colon()
     }
 
     private mutating func value(_ place: ElementPlace, of document: UnsafeRawBufferPointer) {

@@ -93,11 +93,16 @@ public struct MirrorWriter: Sendable {
 
     /// Those of `ids` that were erased or merged away. What somebody wrote of one who was stopped before looking again goes.
     public func buried(_ ids: [String], of type: RecordType) async throws -> Set<String> {
-        try await writing { client in
-            let buried = try Tombstones.buried(ids, of: type, by: client)
-            if !buried.isEmpty { try client.deleteMany(["_id": ["$in": .strings(buried.sorted())]], in: type.rawValue) }
-            return buried
-        }
+        try await writing { try MirrorWriter.removeBuried(ids, of: type, by: $0).ids }
+    }
+
+    /// - Returns: which of `ids` are buried, and how many of them the mirror had.
+    private static func removeBuried(
+        _ ids: [String], of type: RecordType, by client: borrowing MongoClient
+    ) throws -> (ids: Set<String>, removed: Int) {
+        let buried = try Tombstones.buried(ids, of: type, by: client)
+        guard !buried.isEmpty else { return ([], 0) }
+        return (buried, try client.deleteMany(["_id": ["$in": .strings(buried.sorted())]], in: type.rawValue))
     }
 
     /// Removes records that were merged into another, and keeps stale pages from bringing them back.
@@ -284,11 +289,8 @@ public struct MirrorWriter: Sendable {
         var new: [Record] = [], changed: [Record] = [], unchanged: [Record] = []
         let stored = try versions(of: records, in: collection, by: client)
         // Also of records that are there: a writer that was stopped right after its insert may have left one that was erased meanwhile.
-        let buried = try Tombstones.buried(records.map(\.id), of: type, by: client)
-        if !buried.isEmpty {
-            outcome.outdated += buried.count
-            try client.deleteMany(["_id": ["$in": .strings(buried.sorted())]], in: collection)
-        }
+        let buried = try removeBuried(records.map(\.id), of: type, by: client).ids
+        outcome.outdated += buried.count
         var associations: [MongoWrite] = []
         for record in records where !buried.contains(record.id) {
             guard let version = stored[record.id] else {
@@ -319,12 +321,9 @@ public struct MirrorWriter: Sendable {
             let inserted = try client.insert(new.map { MirrorDocument.inserted($0, at: now) }, into: collection)
             outcome.created = inserted.inserted
             // One that was erased between the question and the insert: its tombstone was there before its document was looked for.
-            let buried = try Tombstones.buried(new.map(\.id), of: type, by: client)
-            if !buried.isEmpty {
-                let removed = try client.deleteMany(["_id": ["$in": .strings(buried.sorted())]], in: collection)
-                outcome.created -= removed
-                outcome.outdated += removed
-            }
+            let removed = try removeBuried(new.map(\.id), of: type, by: client).removed
+            outcome.created -= removed
+            outcome.outdated += removed
             for failure in inserted.failures {
                 let record = new[failure.index]
                 if failure.error.kind == .duplicateKey {
