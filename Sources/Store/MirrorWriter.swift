@@ -140,12 +140,12 @@ public struct MirrorWriter: Sendable {
 
     /// Marks records as deleted that HubSpot knows neither as live nor in its recycle bin.
     ///
-    /// - Parameter now: when HubSpot was asked; a state that was read later stays as it is.
+    /// - Parameter now: when HubSpot was asked; a state that was read since then stays as it is, in the same millisecond too.
     public func archiveGone(_ ids: [String], of type: RecordType, at now: Timestamp) async throws {
         guard !ids.isEmpty else { return }
         _ = try await writing { client in
             try client.updateMany(
-                ["_id": ["$in": .strings(ids)], "archived": false, "lastSyncedAt": ["$lte": .date(now.milliseconds)]],
+                ["_id": ["$in": .strings(ids)], "archived": false, "lastSyncedAt": ["$lt": .date(now.milliseconds)]],
                 update: [
                     "$set": [
                         "archived": true, "archivedAt": .date(now.milliseconds), "lastSyncedAt": .date(now.milliseconds),
@@ -159,12 +159,12 @@ public struct MirrorWriter: Sendable {
     ///
     /// No tombstone: should HubSpot have answered wrongly, the next sync brings them back.
     ///
-    /// - Parameter now: when HubSpot was asked; a state that was read later stays as it is.
+    /// - Parameter now: when HubSpot was asked; a state that was read since then stays as it is, in the same millisecond too.
     public func removeGone(_ ids: [String], of type: RecordType, at now: Timestamp) async throws {
         guard !ids.isEmpty else { return }
         _ = try await writing { client in
             try client.deleteMany(
-                ["_id": ["$in": .strings(ids)], "lastSyncedAt": ["$lte": .date(now.milliseconds)]], in: type.rawValue)
+                ["_id": ["$in": .strings(ids)], "lastSyncedAt": ["$lt": .date(now.milliseconds)]], in: type.rawValue)
         }
     }
 

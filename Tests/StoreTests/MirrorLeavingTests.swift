@@ -230,6 +230,17 @@ import Testing
         #expect(try await value("archived", "1", store) == false)
     }
 
+    /// Two readings that began in the same millisecond: what one saw outweighs what the other did not see.
+    @Test func whatWasSeenInTheSameMillisecondStays() async throws {
+        let store = try await Store.scratch()
+        try await store.writer.write([.sample(id: "1")], of: .contacts, at: instant(4_000))
+        try await store.writer.write([.sample(.deals, id: "1")], of: .deals, at: instant(4_000))
+        try await store.writer.removeGone(["1"], of: .contacts, at: instant(4_000))
+        try await store.writer.archiveGone(["1"], of: .deals, at: instant(4_000))
+        #expect(try await store.mirror.record(.contacts, "1") != nil)
+        #expect(try await store.mirror.record(.deals, "1")?["archived"] == false)
+    }
+
     /// A deletion and pages from before it race. The deletion wins.
     @Test func whoeverComesFirstADeletionStands() async throws {
         let store = try await Store.scratch()
