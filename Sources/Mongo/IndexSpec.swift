@@ -18,4 +18,31 @@ public struct IndexSpec: Sendable {
     var document: BSONDocument {
         BSONDocument([("key", .document(keys)), ("name", .string(name))] + options.elements.map { ($0.name, $0.value) })
     }
+
+    /// The same for queries where documents may not be unique: on a sharded cluster only what documents are sharded by can be.
+    var permissive: IndexSpec? {
+        guard options["unique"] != nil else { return nil }
+        return IndexSpec(
+            collection, name, keys: keys,
+            options: BSONDocument(options.elements.map { ($0.name, $0.value) }.filter { $0.0 != "unique" }))
+    }
+
+    /// Whether an index that the server lists does the same, whatever its name.
+    func isServed(by listed: BSONDocument) -> Bool {
+        // Drivers differ in the type of a direction.
+        func directions(_ keys: BSONDocument?) -> [String]? { keys?.elements.map { "\($0.name) \($0.value.integer ?? 0)" } }
+        let listedCollation = listed["collation"]?.document
+        return directions(listed["key"]?.document) == directions(keys) && listed["sparse"] == nil
+            && (listed["unique"] == true || options["unique"] == nil)
+            && listed["partialFilterExpression"] == options["partialFilterExpression"]
+            && listed["expireAfterSeconds"]?.integer == options["expireAfterSeconds"]?.integer
+            // The server adds to a collation what was not said.
+            && ["locale", "strength"].allSatisfy { listedCollation?[$0] == options["collation"]?.document?[$0] }
+    }
+}
+
+/// An index that the server does not make.
+public struct RefusedIndex: Sendable {
+    public let index: IndexSpec
+    public let error: MongoError
 }

@@ -120,18 +120,59 @@ extension MongoClient {
         return document["value"]?.document
     }
 
-    /// Makes the indexes that are missing; existing ones cost a round trip a collection.
+    /// Makes the indexes that are missing; existing ones cost a round trip a collection. One that somebody else made with the same keys
+    /// is as good.
     ///
-    /// - Throws: `.rejected` when an index of that name exists with other keys or options; `.unreachable` when a large collection takes
-    ///   longer than the socket's time-out: the server goes on, and the next call waits for the same build.
-    public func ensureIndexes(_ indexes: [IndexSpec]) throws(MongoError) {
-        var collections: [String] = []
-        for index in indexes where !collections.contains(index.collection) { collections.append(index.collection) }
-        for collection in collections {
-            let documents = indexes.filter { $0.collection == collection }.map { BSONValue.document($0.document) }
-            _ = try command([
-                "createIndexes": .string(collection), "indexes": .array(documents), "writeConcern": ["w": "majority"],
-            ])
+    /// - Returns: those that the server does not make: the name is another index's, or the documents are not unique; then there is one
+    ///   that does not ask for it.
+    /// - Throws: `.unreachable` when a large collection takes longer than the socket's time-out: the server goes on, and the next call
+    ///   waits for the same build.
+    public func ensureIndexes(_ indexes: [IndexSpec]) throws(MongoError) -> [RefusedIndex] {
+        var refused: [RefusedIndex] = []
+        for (collection, indexes) in Dictionary(grouping: indexes, by: \.collection) {
+            do {
+                try create(indexes, in: collection)
+                continue
+            } catch where !error.refusesIndex { throw error } catch {}
+            // One of them holds up the others: each by itself.
+            let listed = try self.indexes(of: collection)
+            for index in indexes where !listed.contains(where: index.isServed) {
+                do {
+                    try create([index], in: collection)
+                } catch where error.refusesIndex {
+                    refused.append(RefusedIndex(index: index, error: error))
+                    // Told once is enough.
+                    if let permissive = index.permissive {
+                        do { try create([permissive], in: collection) } catch where error.refusesIndex {}
+                    }
+                }
+            }
+        }
+        return refused
+    }
+
+    private func create(_ indexes: [IndexSpec], in collection: String) throws(MongoError) {
+        let documents = indexes.map { BSONValue.document($0.document) }
+        _ = try command(["createIndexes": .string(collection), "indexes": .array(documents), "writeConcern": ["w": "majority"]])
+    }
+
+    /// - Returns: those of `indexes` that nothing serves yet.
+    public func missing(of indexes: [IndexSpec]) throws(MongoError) -> [IndexSpec] {
+        var missing: [IndexSpec] = []
+        for (collection, indexes) in Dictionary(grouping: indexes, by: \.collection) {
+            let listed = try self.indexes(of: collection)
+            missing += indexes.filter { !listed.contains(where: $0.isServed) }
+        }
+        return missing
+    }
+
+    /// As the server describes them; none of a collection that does not exist.
+    private func indexes(of collection: String) throws(MongoError) -> [BSONDocument] {
+        do {
+            let answer = try command(["listIndexes": .string(collection), "cursor": ["batchSize": 1_000]])
+            return answer["cursor"]?.document?["firstBatch"]?.array?.compactMap(\.document) ?? []
+        } catch where error.code == MongoError.namespaceNotFound {
+            return []
         }
     }
 

@@ -34,6 +34,11 @@ public struct MongoError: Error, Sendable, Equatable {
 
     /// Whether the same call may well succeed a little later.
     public var isTransient: Bool { kind == .unreachable || kind == .timedOut }
+
+    /// Whether an index was asked for that the collection's documents or other indexes do not permit.
+    var refusesIndex: Bool { kind == .rejected || kind == .duplicateKey }
+
+    static let namespaceNotFound: UInt32 = 26
 }
 
 extension MongoError: CustomStringConvertible {

@@ -11,8 +11,8 @@ public struct MongoQuery: Sendable {
     /// nil: all.
     public var limit: Int?
     public var batchSize: Int?
-    /// The name of an index.
-    public var hint: String?
+    /// The keys of an index, whatever its name.
+    public var hint: BSONDocument?
     public var collation: BSONDocument?
     public var maxTime: Duration
     /// Whether a sort beyond the server's memory may go to its disk instead of failing.
@@ -20,7 +20,7 @@ public struct MongoQuery: Sendable {
 
     public init(
         _ filter: BSONDocument = [:], projection: BSONDocument? = nil, sort: BSONDocument? = nil, limit: Int? = nil,
-        batchSize: Int? = nil, hint: String? = nil, collation: BSONDocument? = nil, maxTime: Duration = defaultMaxTime,
+        batchSize: Int? = nil, hint: BSONDocument? = nil, collation: BSONDocument? = nil, maxTime: Duration = defaultMaxTime,
         allowDiskUse: Bool = false
     ) {
         self.filter = filter
@@ -50,7 +50,7 @@ public struct MongoQuery: Sendable {
 
     private var shared: [(String, BSONValue)] {
         var options: [(String, BSONValue)] = [("maxTimeMS", .int64(maxTime.wholeMilliseconds))]
-        if let hint { options.append(("hint", .string(hint))) }
+        if let hint { options.append(("hint", .document(hint))) }
         if let collation { options.append(("collation", .document(collation))) }
         return options
     }

@@ -22,12 +22,12 @@ public struct Inbox: Sendable {
         self.retention = retention
     }
 
-    private static let pending = "pending"
+    private static let pendingKeys: BSONDocument = ["leaseUntil": 1, "_id": 1]
 
     public static let indexes = [
         // What is left to do, oldest first; holds unfinished deliveries only.
         IndexSpec(
-            collection, pending, keys: ["leaseUntil": 1, "_id": 1], options: ["partialFilterExpression": ["state": "pending"]]),
+            collection, "pending", keys: pendingKeys, options: ["partialFilterExpression": ["state": "pending"]]),
         // The history of one record, for the event log and for erasing.
         IndexSpec(collection, "records", keys: ["records": 1, "_id": -1]),
         // The event log of one type.
@@ -72,7 +72,7 @@ public struct Inbox: Sendable {
             let isFree: [(String, BSONValue)] = [("state", "pending"), ("leaseUntil", ["$lt": .date(now.milliseconds)])]
             var ids: [BSONValue] = []
             let query = MongoQuery(
-                BSONDocument(isFree), projection: ["_id": 1], sort: ["leaseUntil": 1, "_id": 1], limit: limit, hint: Inbox.pending)
+                BSONDocument(isFree), projection: ["_id": 1], sort: Inbox.pendingKeys, limit: limit, hint: Inbox.pendingKeys)
             try client.find(query, in: Inbox.collection) { if let id = $0["_id"] { ids.append(id) } }
             guard !ids.isEmpty else { return [] }
             // Another instance may take some of them in between: the update takes only what is still free.

@@ -41,7 +41,7 @@ extension MirrorReader {
         let range: BSONDocument = ["$gte": .string(q), "$lt": .string(q + "\u{FFFF}")]
         return MongoQuery(
             BSONDocument([("archived", false), (field, .document(range))]),
-            sort: BSONDocument([(field, 1), ("_id", 1)]), limit: limit, batchSize: limit, hint: "by_" + field,
+            sort: BSONDocument([(field, 1), ("_id", 1)]), limit: limit, batchSize: limit, hint: MirrorIndex.by(field),
             collation: MirrorIndex.collation)
     }
 

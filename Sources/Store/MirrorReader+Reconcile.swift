@@ -8,7 +8,7 @@ extension MirrorReader {
         try await database.run { client in
             var ids: [String] = []
             let query = MongoQuery(
-                ["_id": ["$gt": .string(after ?? "")], "archived": false], projection: ["_id": 1], sort: ["_id": 1], limit: limit, hint: "_id_")
+                ["_id": ["$gt": .string(after ?? "")], "archived": false], projection: ["_id": 1], sort: ["_id": 1], limit: limit, hint: ["_id": 1])
             try client.find(query, in: type.rawValue) { if let id = $0["_id"]?.string { ids.append(id) } }
             return ids
         }

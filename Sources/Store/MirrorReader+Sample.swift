@@ -34,7 +34,7 @@ extension MirrorReader {
     public func ids(of type: RecordType, after id: String, limit: Int) async throws -> [String] {
         try await database.run { client in
             var ids: [String] = []
-            let query = MongoQuery(["_id": ["$gt": .string(id)]], projection: ["_id": 1], sort: ["_id": 1], limit: limit, hint: "_id_")
+            let query = MongoQuery(["_id": ["$gt": .string(id)]], projection: ["_id": 1], sort: ["_id": 1], limit: limit, hint: ["_id": 1])
             try client.find(query, in: type.rawValue) { if let id = $0["_id"]?.string { ids.append(id) } }
             return ids
         }

@@ -49,8 +49,17 @@ public struct Store: Service {
     }
 
     /// Makes the indexes that are missing. Repeating it is harmless and cheap.
+    ///
+    /// One that cannot be made makes something slow or fail, and is told; what does without goes on.
     public func prepare() async throws {
-        try await database.run { try $0.ensureIndexes(Store.indexes) }
+        for refused in try await database.run({ try $0.ensureIndexes(Store.indexes) }) {
+            logger.error(
+                "MongoDB refuses an index: remove the index or the documents that are in its way, and start again",
+                metadata: [
+                    "collection": "\(refused.index.collection)", "index": "\(refused.index.name)",
+                    "keys": "\(refused.index.keys.elements.map(\.name).joined(separator: ", "))", "error": "\(refused.error)",
+                ])
+        }
         isPrepared.withLockedValue { $0 = true }
     }
 
@@ -81,23 +90,6 @@ public struct Store: Service {
 
     /// `collection.name` of indexes that `prepare` would make.
     public func missingIndexes() async throws -> [String] {
-        try await database.run { client in
-            var missing: [String] = []
-            for (collection, specs) in Dictionary(grouping: Store.indexes, by: \.collection).sorted(by: { $0.key < $1.key }) {
-                var names: Set<String> = []
-                do {
-                    let answer = try client.command(["listIndexes": .string(collection)])
-                    for index in answer["cursor"]?.document?["firstBatch"]?.array ?? [] {
-                        if let name = index.document?["name"]?.string { names.insert(name) }
-                    }
-                } catch let error as MongoError where error.code == Store.namespaceNotFound {
-                    // No collection yet, so no index either.
-                }
-                missing += specs.filter { !names.contains($0.name) }.map { "\(collection).\($0.name)" }
-            }
-            return missing
-        }
+        try await database.run { try $0.missing(of: Store.indexes) }.map { "\($0.collection).\($0.name)" }.sorted()
     }
-
-    private static let namespaceNotFound: UInt32 = 26
 }

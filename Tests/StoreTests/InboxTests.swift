@@ -243,7 +243,7 @@ import Testing
     @Test func deliveriesExpireWhenTheirTimeHasCome() async throws {
         let database = ScratchDatabase.current
         let inbox = Inbox(database: database, retention: .seconds(3600))
-        try await database.run { try $0.ensureIndexes(Inbox.indexes) }
+        _ = try await database.run { try $0.ensureIndexes(Inbox.indexes) }
         try await inbox.append([delivery("a", second: 7)], owner: "one", leaseUntil: at(0))
         func expireAt() async throws -> BSONValue? {
             try #require(try await database.run { try $0.findOne(MongoQuery(["_id": "a"]), in: Inbox.collection) })["expireAt"]

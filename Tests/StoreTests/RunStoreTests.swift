@@ -112,6 +112,22 @@ import Testing
         #expect(try await store.runs.save(run, owner: "a") == .cancelRequested)
     }
 
+    /// A Mongoose model with `unique: true`, and somebody's index that has one of our names.
+    @Test func indexesOfTheAppAreNoObstacle() async throws {
+        try await ScratchDatabase.current.run { client in
+            let own: [BSONDocument] = [
+                ["key": ["hubspotId": 1], "name": "hubspotId_1", "unique": true], ["key": ["archived": 1], "name": "byStatus"],
+            ]
+            _ = try client.command(["createIndexes": "contacts", "indexes": .array(own.map(BSONValue.document))])
+        }
+        let store = try await Store.scratch()
+        try await store.prepare()
+        #expect(try await store.missingIndexes() == ["contacts.byStatus"])
+        #expect(await store.isReady())
+        try await store.writer.write([.sample(id: "1")], of: .contacts, at: start)
+        #expect(try await store.mirror.record(.contacts, "1") != nil)
+    }
+
     @Test func preparingTwiceIsHarmlessAndRunsExpire() async throws {
         let store = try await Store.scratch()
         try await store.prepare()

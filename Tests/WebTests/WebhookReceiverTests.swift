@@ -322,7 +322,7 @@ import Testing
         let server = try await MongoServer.start()
         let database = try MongoDatabase(
             MongoSettings(uri: server.uri("outage", options: "&serverSelectionTimeoutMS=300"), threads: 4))
-        try await database.run { try $0.ensureIndexes(Inbox.indexes) }
+        _ = try await database.run { try $0.ensureIndexes(Inbox.indexes) }
         try await WebhookBench.use(database: database) { bench in
             #expect(try await bench.deliver(WebhookReceiverTests.body(1)).status == 200)
             await server.stop()
