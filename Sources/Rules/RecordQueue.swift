@@ -41,6 +41,8 @@ public struct RecordQueue: Sendable {
         public var changedAt: Timestamp?
         /// Its associations to these types changed.
         public var associations: Set<RecordType> = []
+        /// Those at the other ends were told nothing of it.
+        public var isMutual = false
         /// Its data must be erased everywhere and stay erased.
         public var isErasure = false
         /// These ids were merged into it.
@@ -51,6 +53,7 @@ public struct RecordQueue: Sendable {
         public mutating func add(_ other: Wish) {
             if let theirs = other.changedAt { changedAt = max(changedAt ?? theirs, theirs) }
             associations.formUnion(other.associations)
+            isMutual = isMutual || other.isMutual
             isErasure = isErasure || other.isErasure
             mergedIds.formUnion(other.mergedIds)
         }

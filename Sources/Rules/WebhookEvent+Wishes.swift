@@ -18,6 +18,7 @@ extension WebhookEvent {
             // What its associations became while it was deleted was not to be read.
             var wish = RecordQueue.Wish(changedAt: occurredAt)
             wish.associations = Set(RecordType.allCases)
+            wish.isMutual = true
             return [(RecordKey(type, objectId), wish)]
         case .creation, .deletion, .propertyChange:
             guard let type, let objectId else { return [] }
@@ -25,7 +26,8 @@ extension WebhookEvent {
         }
     }
 
-    /// The survivor is read again with the associations that it took over, and remembers the others; each of the others is looked up and found to be the survivor.
+    /// The survivor is read again with the associations that it took over, and remembers the others; each of the others is looked up and
+    /// found to be the survivor.
     private var mergeWishes: [(key: RecordKey, wish: RecordQueue.Wish)] {
         guard let type, let survivorId else { return [] }
         var others = Set(mergedIds)
@@ -35,6 +37,7 @@ extension WebhookEvent {
         var wish = RecordQueue.Wish(changedAt: occurredAt)
         wish.mergedIds = others
         wish.associations = Set(RecordType.allCases)
+        wish.isMutual = true
         // Whom the event is about is looked at but not buried: where it is none of those, nothing says that it was merged away.
         if let objectId, objectId != survivorId { others.insert(objectId) }
         return [(RecordKey(type, survivorId), wish)] + others.sorted().map { (RecordKey(type, $0), RecordQueue.Wish()) }

@@ -45,21 +45,20 @@ enum MirrorDocument {
         let wasReadLater: BSONValue = [
             "lastSyncedAt": ["$not": ["$gt": .date(now.milliseconds)]], "archivedAt": ["$not": ["$gt": lagBefore]],
         ]
-        var conditions: [(String, BSONValue)] = [
-            ("_id", .string(record.id)),
-            (
-                "$or",
-                [
-                    ["hubspotUpdatedAt": ["$not": ["$gte": version]]],
-                    ["hubspotUpdatedAt": version, "lastSyncedAt": ["$not": ["$gt": .date(now.milliseconds)]]],
-                ]
-            ),
+        var older: [BSONValue] = [
+            ["hubspotUpdatedAt": ["$not": ["$gte": version]]],
+            ["hubspotUpdatedAt": version, "lastSyncedAt": ["$not": ["$gt": .date(now.milliseconds)]]],
         ]
-        if !record.archived {
-            // As `Version.isNewer` says: what was read before a deletion does not undo it.
+        var conditions: [(String, BSONValue)] = [("_id", .string(record.id))]
+        // As `Version` says: what was read before a deletion does not undo it, and what still showed it live does not hinder it.
+        if record.archived {
+            let lagAfter = BSONValue.date(now.milliseconds + MirrorWriter.readLagMax.milliseconds)
+            older.append(["hubspotUpdatedAt": version, "archived": false, "lastSyncedAt": ["$not": ["$gt": lagAfter]]])
+        } else {
             conditions.append(
                 ("$and", [["$or": [["archived": ["$ne": true]], wasReadLater, ["archivedAt": ["$lt": version]]]]]))
         }
+        conditions.append(("$or", .array(older)))
         return BSONDocument(conditions)
     }
 
@@ -78,6 +77,16 @@ enum MirrorDocument {
         let changes: BSONDocument = BSONDocument([("associations.\(other.rawValue)", .strings(ids)), (associatedAt(other), date)])
         let wasReadBefore: BSONValue = ["$not": ["$gt": date]]
         return .updateOne(BSONDocument([("_id", .string(id)), (associatedAt(other), wasReadBefore)]), update: ["$set": .document(changes)])
+    }
+
+    /// Takes a record out of the associations of others.
+    ///
+    /// - Parameter readAt: those that were read later stay.
+    static func dissociate(_ others: [String], from id: String, of type: RecordType, readAt: Timestamp? = nil) -> MongoWrite {
+        var filter: [(String, BSONValue)] = [("_id", ["$in": .strings(others)])]
+        if let readAt { filter.append((associatedAt(type), ["$not": ["$gt": .date(readAt.milliseconds)]])) }
+        return .updateMany(
+            BSONDocument(filter), update: ["$pull": .document(BSONDocument([("associations.\(type.rawValue)", .string(id))]))])
     }
 
     /// When the associations to a type were read: they have no date of HubSpot's.

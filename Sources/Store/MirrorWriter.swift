@@ -77,17 +77,6 @@ public struct MirrorWriter: Sendable {
     /// Erases a record for good: its document, its id in the associations that it knew of, and whatever a stale page may bring of it
     /// later.
     public func erase(_ key: RecordKey, at now: Timestamp) async throws {
-        try await writing { client in
-            let query = MongoQuery(["_id": .string(key.id)], projection: ["associations": 1])
-            guard let associations = try client.findOne(query, in: key.type.rawValue)?["associations"]?.document else { return }
-            for other in RecordType.allCases {
-                guard let ids = associations[other.rawValue]?.array, !ids.isEmpty else { continue }
-                _ = try client.updateMany(
-                    ["_id": ["$in": .array(ids)]],
-                    update: ["$pull": .document(BSONDocument([("associations.\(key.type.rawValue)", .string(key.id))]))],
-                    in: other.rawValue)
-            }
-        }
         try await bury([Tombstone(key: key, reason: .erased, at: now)], type: key.type)
     }
 
@@ -135,7 +124,9 @@ public struct MirrorWriter: Sendable {
 
     private static func bury(_ tombstones: [Tombstone], type: RecordType, by client: borrowing MongoClient) throws {
         try Tombstones.set(tombstones, by: client)
-        _ = try client.deleteMany(["_id": ["$in": .strings(tombstones.map(\.key.id))]], in: type.rawValue)
+        let filter: BSONDocument = ["_id": ["$in": .strings(tombstones.map(\.key.id))]]
+        try dissociate(filter, of: type, by: client)
+        _ = try client.deleteMany(filter, in: type.rawValue)
     }
 
     /// Marks records as deleted that HubSpot knows neither as live nor in its recycle bin.
@@ -163,42 +154,9 @@ public struct MirrorWriter: Sendable {
     public func removeGone(_ ids: [String], of type: RecordType, at now: Timestamp) async throws {
         guard !ids.isEmpty else { return }
         _ = try await writing { client in
-            try client.deleteMany(
-                ["_id": ["$in": .strings(ids)], "lastSyncedAt": ["$lt": .date(now.milliseconds)]], in: type.rawValue)
-        }
-    }
-
-    /// Sets the associations of records to one type, except where some were set that were read later; records that the mirror does not
-    /// have are passed over.
-    ///
-    /// - Parameter confirms: notes of equal ones too when they were read, so that no older reading that is still on its way can
-    ///   replace them. Walks over everything leave that, as it is a write for every record: an event that follows mends it.
-    /// - Returns: the records whose associations were others before.
-    @discardableResult
-    public func setAssociations(
-        _ ids: [String: [String]], of type: RecordType, to other: RecordType, readAt: Timestamp, confirms: Bool = true
-    ) async throws -> [String] {
-        guard !ids.isEmpty else { return [] }
-        let field = "associations.\(other.rawValue)"
-        return try await writing { client in
-            var changed: [String] = []
-            let sorted = ids.keys.sorted()
-            for start in stride(from: 0, to: sorted.count, by: MirrorWriter.batchMax) {
-                let batch = Array(sorted[start..<min(start + MirrorWriter.batchMax, sorted.count)])
-                var writes: [MongoWrite] = []
-                // Looking first is cheap, and most are equal already.
-                let query = MongoQuery(
-                    ["_id": ["$in": .strings(batch)]], projection: BSONDocument([(field, 1)]), batchSize: batch.count + 1)
-                try client.find(query, in: type.rawValue) { document in
-                    guard let id = document["_id"]?.string, let wanted = ids[id] else { return }
-                    let known = document["associations"]?.document?[other.rawValue]?.array?.compactMap(\.string)
-                    if known != wanted { changed.append(id) }
-                    if confirms || known != wanted { writes.append(MirrorDocument.associate(id, to: other, wanted, readAt: readAt)) }
-                }
-                guard !writes.isEmpty else { continue }
-                if let failure = try client.bulk(writes, in: type.rawValue).failures.first { throw failure.error }
-            }
-            return changed
+            let filter: BSONDocument = ["_id": ["$in": .strings(ids)], "lastSyncedAt": ["$lt": .date(now.milliseconds)]]
+            try MirrorWriter.dissociate(filter, of: type, by: client)
+            try client.deleteMany(filter, in: type.rawValue)
         }
     }
 
@@ -236,6 +194,13 @@ public struct MirrorWriter: Sendable {
                 ("_id", .string(id)), ("hubspotUpdatedAt", updatedAt.map(BSONValue.date) ?? .null),
                 ("lastSyncedAt", lastSyncedAt.map(BSONValue.date) ?? .null), ("archived", .bool(archived)),
             ])
+        }
+
+        /// Whether the stored state is of the record's version and was read later, so that it stays. A reading that shows live what another
+        /// shows deleted was behind, unless it is much later.
+        func isLater(than record: Record, at now: Timestamp) -> Bool {
+            let lag = record.archived && !archived ? MirrorWriter.readLagMax.milliseconds : 0
+            return updatedAt == record.updatedAt.milliseconds && lastSyncedAt ?? 0 > now.milliseconds + lag
         }
 
         /// Whether the stored state is newer than the record as it was read at `now`.
@@ -306,8 +271,8 @@ public struct MirrorWriter: Sendable {
             {
                 unchanged.append(record)
                 if !changes.isEmpty { outcome.unchanged -= 1 }
-            } else if version.updatedAt == record.updatedAt.milliseconds, version.lastSyncedAt ?? 0 > now.milliseconds {
-                outcome.outdated += 1  // of two readings of one version the later one stays
+            } else if version.isLater(than: record, at: now) {
+                outcome.outdated += 1
             } else {
                 changed.append(record)
             }
@@ -352,6 +317,14 @@ public struct MirrorWriter: Sendable {
         if !associations.isEmpty {
             let done = try client.bulk(associations, in: collection)
             if let failure = done.failures.first { throw failure.error }
+            for other in RecordType.allCases {
+                var added: [String: Set<String>] = [:]
+                for record in records where stored[record.id] != nil {
+                    let known = stored[record.id]?.associations?[other.rawValue]?.array?.compactMap(\.string) ?? []
+                    added[record.id] = Set(record.associations[other] ?? []).subtracting(known)
+                }
+                try dropStale(added, of: type, to: other, readAt: now, by: client)
+            }
         }
         if !outcome.failures.isEmpty { try recordFailures(outcome.failures, of: type, by: client) }
         return outcome

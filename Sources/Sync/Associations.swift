@@ -12,10 +12,11 @@ struct Associations: Sendable {
     /// - Parameters:
     ///   - ids: any number; a call takes 1,000.
     ///   - isWalk: whether all records are walked, most of which are right already.
+    ///   - isMutual: whether those at the other ends are to be right too.
     /// - Returns: those of them that HubSpot failed to read, and how many records were changed.
     func refresh(
         _ ids: [String], of type: RecordType, to others: some Sequence<RecordType> = RecordType.allCases, isWalk: Bool = false,
-        as callClass: CallClass
+        isMutual: Bool = false, as callClass: CallClass
     ) async throws -> (failed: [String], changed: Int) {
         guard !ids.isEmpty else { return ([], 0) }
         var failed: Set<String> = []
@@ -25,6 +26,11 @@ struct Associations: Sendable {
             let found = try await hubspot.associations(from: type, to: other, ids: ids, as: callClass)
             changed.formUnion(try await mirror.setAssociations(found, of: type, to: other, readAt: readAt, confirms: !isWalk))
             failed.formUnion(ids.filter { found[$0] == nil })
+            if isMutual {
+                let ends = Set(found.values.joined())
+                // Those that HubSpot fails to read have the record among theirs with the next reconciliation.
+                _ = try await refresh(ends.sorted(), of: other, to: [type], as: callClass)
+            }
         }
         return (failed.sorted(), changed.subtracting(failed).count)
     }

@@ -176,6 +176,7 @@ struct Outcomes: Sendable {
         } else {
             try await mirror.archiveGone(surelyGone, of: type, at: liveAt)
         }
+        try await mirror.dissociateArchived(bin.keys + surelyGone, of: type)
         for (id, survivor) in survivors { try await mirror.absorb([id], into: RecordKey(type, survivor), at: readAt) }
         for task in tasks where !task.wish.mergedIds.isEmpty {
             // Whatever this read shows: a merge is never undone, and its survivor may have gone since.
@@ -229,9 +230,13 @@ struct Outcomes: Sendable {
         let associations = Associations(mirror: mirror, hubspot: hubspot)
         var failed: [RecordKey] = []
         for other in RecordType.allCases {
-            let ids = tasks.filter { $0.wish.associations.contains(other) }.map(\.key.id)
+            let asked = tasks.filter { $0.wish.associations.contains(other) }
             do {
-                failed += try await associations.refresh(ids, of: type, to: [other], as: callClass).failed.map { RecordKey(type, $0) }
+                for isMutual in [false, true] {
+                    let ids = asked.filter { $0.wish.isMutual == isMutual }.map(\.key.id)
+                    let result = try await associations.refresh(ids, of: type, to: [other], isMutual: isMutual, as: callClass)
+                    failed += result.failed.map { RecordKey(type, $0) }
+                }
             } catch let error as HubSpotError {
                 // The records themselves are right: a token without the other type's scope mirrors what it may read.
                 guard case .missingScopes = error.kind else { throw error }

@@ -29,6 +29,7 @@ import Testing
     {
         var wish = RecordQueue.Wish(changedAt: changedAt)
         wish.associations = associations
+        wish.isMutual = associations.count == RecordType.allCases.count
         wish.mergedIds = mergedIds
         return wish
     }

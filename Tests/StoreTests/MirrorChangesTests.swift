@@ -54,6 +54,11 @@ import Testing
             try await writer.absorb(["2"], into: RecordKey(.contacts, "1"), at: instant(6))
             try await writer.erase(RecordKey(.contacts, "1"), at: instant(7))
             try await writer.removeGone(["3"], of: .contacts, at: instant(8))
+            try await writer.setAssociations(["1": ["4", "5"]], of: .deals, to: .contacts, readAt: instant(8))
+            try await writer.write([record("4", 10, [:]), record("5", 10, [:])], of: .contacts, at: instant(8))
+            try await writer.setAssociations(["4": ["1"]], of: .contacts, to: .deals, readAt: instant(8))
+            try await writer.write([record("4", 20, archived: true, [:])], of: .contacts, at: instant(9))
+            try await writer.dissociateArchived(["4", "5"], of: .contacts)
             try await writer.archiveGone(["1"], of: .deals, at: instant(9))
         }
         // Batched or not, names are known where the record was read before the batch or changed in it.
@@ -62,7 +67,9 @@ import Testing
             shown == [
                 "contacts:1 created [] []", "contacts:2 created [] []", "contacts:3 archived [] []", "deals:1 created [] []",
                 "contacts:1 updated [a] []", "contacts:1 updated [] [deals]", "contacts:2 archived [] []", "contacts:2 restored [a] []",
-                "contacts:2 merged [] [] 1", "contacts:1 erased [] []", "contacts:3 erased [] []", "deals:1 archived [] []",
+                "contacts:2 merged [] [] 1", "contacts:1 erased [] []", "contacts:3 erased [] []", "deals:1 updated [] [contacts]", "contacts:4 created [] []",
+                "contacts:5 created [] []", "contacts:4 updated [] [deals]", "contacts:4 archived [] []", "deals:1 updated [] [contacts]",
+                "deals:1 archived [] []",
             ])
     }
 

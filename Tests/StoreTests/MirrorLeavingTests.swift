@@ -1,7 +1,7 @@
 import Bytes
 import Model
 import Mongo
-import Store
+@testable import Store
 import TestSupport
 import Testing
 
@@ -230,6 +230,33 @@ import Testing
         #expect(try await value("archived", "1", store) == false)
     }
 
+    /// A list that is a little behind shows a record live that was just deleted, and is asked after the recycle bin was.
+    @Test(arguments: [false, true]) func aDeletionWinsOverAReadingThatWasBehind(isOvertaken: Bool) async throws {
+        let store = try await Store.scratch()
+        let deleted = Record.sample(id: "1", updatedAt: 1_000, archived: true)
+        if isOvertaken {
+            // Written since the versions were read.
+            try await store.writer.write([.sample(id: "1", updatedAt: 900)], of: .contacts, at: instant(4_000))
+            try await ScratchDatabase.current.run { client in
+                let live = MirrorDocument.update(.sample(id: "1", updatedAt: 1_000), at: instant(5_000))
+                _ = try client.updateOne(["_id": "1"], update: live, in: "contacts")
+                let outcome = try client.bulk([.updateOne(MirrorDocument.guarded(deleted, at: instant(4_950)), update: MirrorDocument.update(deleted, at: instant(4_950)))], in: "contacts")
+                #expect(outcome.matched == 1)
+            }
+        } else {
+            try await store.writer.write([.sample(id: "1", updatedAt: 1_000)], of: .contacts, at: instant(5_000))
+            let outcome = try await store.writer.write([deleted], of: .contacts, at: instant(4_950))
+            #expect(outcome.updated == 1)
+        }
+        #expect(try await value("archived", "1", store) == true)
+        // Not over one that is much later: restored without a new date.
+        try await store.writer.write([.sample(id: "2", updatedAt: 1_000)], of: .contacts, at: instant(65_000))
+        let late = try await store.writer.write(
+            [.sample(id: "2", updatedAt: 1_000, archived: true)], of: .contacts, at: instant(4_950))
+        #expect(late.outdated == 1)
+        #expect(try await value("archived", "2", store) == false)
+    }
+
     /// Two readings that began in the same millisecond: what one saw outweighs what the other did not see.
     @Test func whatWasSeenInTheSameMillisecondStays() async throws {
         let store = try await Store.scratch()
@@ -303,5 +330,37 @@ import Testing
         #expect(outcome.updated == 1 && outcome.unchanged == 0)
         #expect(try await value("associations", "1", store) == ["companies": ["8"], "contacts": ["2"], "deals": []])
         #expect(try await writer.write([page], of: .contacts, at: instant(11)).unchanged == 1)
+    }
+
+    /// Each association stands in two documents: the end that was read later knows better.
+    @Test func theOtherEndFollows() async throws {
+        let store = try await Store.scratch()
+        let writer = store.writer
+        func ends(_ id: String) async throws -> BSONValue? { try await value("associations", id, store)?.document?["companies"] }
+        for id in ["7", "8", "9"] { try await writer.write([.sample(.companies, id: id)], of: .companies, at: instant(1)) }
+        try await writer.write([.sample(id: "1"), .sample(id: "2")], of: .contacts, at: instant(1))
+        try await writer.setAssociations(["1": ["7", "8", "9"], "2": ["8"]], of: .contacts, to: .companies, readAt: instant(2))
+        try await writer.setAssociations(["7": ["1"], "8": ["1", "2"], "9": ["1"]], of: .companies, to: .contacts, readAt: instant(2))
+        // One that was lost.
+        try await writer.setAssociations(["7": []], of: .companies, to: .contacts, readAt: instant(3))
+        #expect(try await ends("1") == ["8", "9"])
+        // But not from a list that was read later, and no older reading brings it back.
+        try await writer.setAssociations(["1": ["7", "8", "9"]], of: .contacts, to: .companies, readAt: instant(5))
+        try await writer.setAssociations(["7": ["1"]], of: .companies, to: .contacts, readAt: instant(5))
+        try await writer.setAssociations(["7": []], of: .companies, to: .contacts, readAt: instant(4))
+        #expect(try await ends("1") == ["7", "8", "9"])
+        try await writer.setAssociations(["7": []], of: .companies, to: .contacts, readAt: instant(9))
+        try await writer.setAssociations(["1": ["7", "8", "9"]], of: .contacts, to: .companies, readAt: instant(8))
+        #expect(try await ends("1") == ["8", "9"])
+        // What is deleted, and what is erased; a page from before brings neither back.
+        try await writer.write([.sample(.companies, id: "8", updatedAt: 2_000, archived: true)], of: .companies, at: instant(3_000))
+        try await writer.dissociateArchived(["8", "9"], of: .companies)
+        try await writer.erase(RecordKey(.companies, "9"), at: instant(3_000))
+        #expect(try await ends("1") == [])
+        #expect(try await ends("2") == [])
+        var page = Record.sample(id: "1", updatedAt: 5_000)
+        page.associations = [.companies: ["8", "9"]]
+        try await writer.write([page], of: .contacts, at: instant(2_500))
+        #expect(try await ends("1") == [])
     }
 }

@@ -44,12 +44,13 @@ import Testing
             }
         }
         print(
-            "figures: \(Self.seeds.count) worlds converged in \(ContinuousClock.now - start): \(sum.events) events in \(sum.requests) requests, \(sum.mutations) changes, \(sum.calls) calls, \(sum.records) records and \(sum.associations) association lists compared"
+            "figures: \(Self.seeds.count) worlds converged in \(ContinuousClock.now - start): \(sum.events) events in \(sum.requests) requests, \(sum.mutations) changes, \(sum.calls) calls, \(sum.records) records and \(sum.associations) association lists compared, \(sum.staleEnds) ends in them that left"
         )
+        #expect(sum.staleEnds <= max(3, sum.associations / 200))
     }
 
     private struct Figures: Sendable {
-        var events = 0, requests = 0, mutations = 0, calls = 0, records = 0, associations = 0
+        var events = 0, requests = 0, mutations = 0, calls = 0, records = 0, associations = 0, staleEnds = 0
 
         static func += (a: inout Self, b: Self) {
             a.events += b.events
@@ -58,6 +59,7 @@ import Testing
             a.calls += b.calls
             a.records += b.records
             a.associations += b.associations
+            a.staleEnds += b.staleEnds
         }
     }
 
@@ -101,6 +103,7 @@ import Testing
             figures.calls += bench.simulator.callCount
             figures.records += truth.records
             figures.associations += truth.associations
+            figures.staleEnds += truth.staleEnds
         }
         _ = try await database.run { try $0.command(["dropDatabase": 1]) }
         return figures
