@@ -28,6 +28,9 @@ public struct LiveRecords: Sendable {
     /// Why a query cannot be answered from HubSpot.
     public enum QueryError: Error, Sendable { case badCursor, foreignCursor }
 
+    /// Whether `text` looks like a page's `after`, whatever it is worth.
+    public static func isCursor(_ text: String) -> Bool { Cursor.parts(text)?.first == Cursor.mark }
+
     /// - Throws: `HubSpotError`; `QueryError` for a cursor that is damaged or the mirror's.
     public func page(_ query: MirrorQuery) async throws -> Page {
         let cursor = try query.after.map { try Cursor($0, query) }
@@ -126,18 +129,22 @@ public struct LiveRecords: Sendable {
 
     /// HubSpot's cursor with what it belongs to, so that a cursor of another sort or of the mirror is refused and not misread.
     private struct Cursor {
-        private static let mark = "hubspot"
+        static let mark = "hubspot"
 
         let after: String
 
         init(after: String) { self.after = after }
 
         init(_ text: String, _ query: MirrorQuery) throws(QueryError) {
-            guard let bytes = Base64.url.decode(text) else { throw .badCursor }
-            let parts = String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+            guard let parts = Cursor.parts(text) else { throw .badCursor }
             guard parts.count == 4, parts[0] == Cursor.mark else { throw .foreignCursor }
             guard parts[1] == query.sort.text, parts[2] == "\(query.archived)", Cursor.isUsable(parts[3], query) else { throw .badCursor }
             after = parts[3]
+        }
+
+        static func parts(_ text: String) -> [String]? {
+            guard let bytes = Base64.url.decode(text) else { return nil }
+            return String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         }
 
         /// A search counts hits; what the list of archived records ends a page with is HubSpot's own business.

@@ -26,7 +26,7 @@ struct DefinitionRoutes {
         let archived = try request.flag("archived") ?? false
         let (documents, source) = try await sources.ask(request, context) {
             try await definitions.mirrored(set, archived: archived)
-        } live: {
+        } live: { _ in
             try await definitions.live(set, archived: archived)
         }
         return Response.json { $0.object { json in

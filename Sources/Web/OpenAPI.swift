@@ -515,7 +515,7 @@ enum OpenAPI {
     ]
 
     static let source: [(String, JSONTree)] = [("source", ["type": "string", "enum": ["mongodb", "hubspot"]]), ("synced", flag)]
-    static let fallback: (String, JSONTree) = ("fallback", described(["const": true], "MongoDB failed, so HubSpot answered."))
+    static let fallback: (String, JSONTree) = ("fallback", described(["const": true], "MongoDB failed, now or for the page before, so HubSpot answered."))
 
     private static let rateLimit: [(String, JSONTree)] =
         ["limit", "intervalMs", "remaining", "allotted", "inFlight", "pausedMs", "searchLimit", "searchAllotted", "searchRemaining"]

@@ -35,12 +35,20 @@ struct ReadSources: Sendable {
         self.hubspot = hubspot
     }
 
+    /// What neither can answer while MongoDB is away.
+    static let mirrorIsAway = APIError(
+        .serviceUnavailable, "mongodb_unreachable", "MongoDB does not answer at present, and HubSpot cannot answer this; try again shortly",
+        retryAfter: pause)
+
     /// Asks the mirror, and HubSpot when the request says so or MongoDB fails.
+    ///
+    /// - Parameter goesOnLive: whether HubSpot answered the page before.
     func ask<Answer>(
-        _ request: Request, _ context: AppContext, mirror: () async throws -> Answer, live: () async throws -> Answer
+        _ request: Request, _ context: AppContext, goesOnLive: Bool = false, mirror: () async throws -> Answer,
+        live: (ReadSource) async throws -> Answer
     ) async throws -> (Answer, ReadSource) {
-        guard try request.flag("useSync") ?? true else { return (try await askHubSpot(live), .hubspot) }
-        if isMirrorWorthACall() {
+        guard try request.flag("useSync") ?? true else { return (try await askHubSpot { try await live(.hubspot) }, .hubspot) }
+        if !goesOnLive, isMirrorWorthACall() {
             do {
                 let answer = try await mirror()
                 breaker.withLockedValue { $0.answered() }
@@ -50,7 +58,7 @@ struct ReadSources: Sendable {
                 context.logger.warning("The mirror failed; HubSpot answers instead", metadata: ["error": "\(error)"])
             }
         }
-        return (try await askHubSpot(live), .fallback)
+        return (try await askHubSpot { try await live(.fallback) }, .fallback)
     }
 
     /// - Throws: `APIError` 503 at once while HubSpot is known to be away.

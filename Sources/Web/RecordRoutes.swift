@@ -53,20 +53,25 @@ struct RecordRoutes {
         if let known = try known(.list(query), request) { return known }
         let revision = shown.revision
         let properties = request.text("properties").map { Set($0.split(separator: ",").map(String.init)) }
-        let (listing, source) = try await sources.ask(request, context) {
+        // Begun while MongoDB was away, a list goes on where it began.
+        let goesOnLive = query.after.map(LiveRecords.isCursor) ?? false
+        let (listing, source) = try await sources.ask(request, context, goesOnLive: goesOnLive) {
             do {
                 let page = try await mirror.page(query)
                 return Listing(documents: page.documents, after: page.after, total: page.total)
             } catch let error as StoreError where error.kind == .badCursor {
                 throw APIError.badValue(of: "after", "a cursor from paging.next.after of the same query")
             }
-        } live: {
+        } live: { source in
+            // Of the mirror's own states HubSpot knows nothing.
+            if source == .fallback, let status = query.syncStatus, status != .synced { throw ReadSources.mirrorIsAway }
             do {
                 let page = try await live.page(query)
                 return Listing(documents: page.documents, after: page.after, total: page.total)
             } catch LiveRecords.QueryError.badCursor {
                 throw APIError.badValue(of: "after", "a cursor from paging.next.after of the same query")
             } catch LiveRecords.QueryError.foreignCursor {
+                if source == .fallback { throw ReadSources.mirrorIsAway }
                 throw APIError(
                     .badRequest, "cursor_of_other_source",
                     "after must be a cursor from the same source: this one is not HubSpot's; begin again without after")
@@ -121,7 +126,7 @@ struct RecordRoutes {
         let revision = shown.revision
         let (found, source) = try await sources.ask(request, context) {
             try await mirrored(key, maxAge)
-        } live: {
+        } live: { _ in
             Found(document: try await live.record(key.type, key.id))
         }
         return try answer(request, key, found, source, at: revision)
