@@ -11,15 +11,16 @@ public struct ScheduleStore: Sendable {
     /// Takes the turn of `name` if it is due.
     ///
     /// - Parameters:
-    ///   - nextAt: when the turn after this one is due.
+    ///   - firstAt: when the first turn ever is due; nil is `nextAt`.
+    ///   - nextAt: when this one is due again unless `setNext` says otherwise.
     ///   - latest: the latest instant that makes sense; a due time beyond it, from a longer interval of before, is brought back to it.
     /// - Returns: whether the caller is to carry it out.
-    public func takeTurn(_ name: String, at now: Timestamp, nextAt: Timestamp, latest: Timestamp) async throws -> Bool {
+    public func takeTurn(_ name: String, at now: Timestamp, firstAt: Timestamp? = nil, nextAt: Timestamp, latest: Timestamp) async throws -> Bool {
         try await database.run { client in
             // The first instance ever only sets the time; the upsert does nothing for the others.
             let first = try client.bulk(
                 [
-                    .updateOne(["_id": .string(name)], update: ["$setOnInsert": ["dueAt": .date(nextAt.milliseconds)]], upsert: true),
+                    .updateOne(["_id": .string(name)], update: ["$setOnInsert": ["dueAt": .date((firstAt ?? nextAt).milliseconds)]], upsert: true),
                     .updateOne(
                         ["_id": .string(name), "dueAt": ["$gt": .date(latest.milliseconds)]],
                         update: ["$set": ["dueAt": .date(latest.milliseconds)]]),
@@ -28,6 +29,13 @@ public struct ScheduleStore: Sendable {
             return try client.findOneAndUpdate(
                 ["_id": .string(name), "dueAt": ["$lte": .date(now.milliseconds)]], update: ["$set": ["dueAt": .date(nextAt.milliseconds)]],
                 in: ScheduleStore.collection) != nil
+        }
+    }
+
+    /// Says when `name` is due after the turn that was taken.
+    public func setNext(_ name: String, at instant: Timestamp) async throws {
+        _ = try await database.run {
+            try $0.updateOne(["_id": .string(name)], update: ["$set": ["dueAt": .date(instant.milliseconds)]], in: ScheduleStore.collection)
         }
     }
 

@@ -9,13 +9,18 @@ public struct Scheduler: Service {
     /// Share of the interval by which a turn may come later, so that many accounts do not ask at the same second.
     private static let jitter = 0.1
 
+    /// From a turn whose sync could not be begun, or whose instance died before it was, to the next.
+    private static let repeatAfter: Duration = .seconds(30)
+
     private let schedule: ScheduleStore
+    private let watermarks: WatermarkStore
     private let runs: Runs
     private let every: [(scope: SyncScope, every: Duration)]
     private let logger: Logger
 
-    public init(schedule: ScheduleStore, runs: Runs, every: [(scope: SyncScope, every: Duration)], logger: Logger) {
-        self.schedule = schedule
+    public init(store: Store, runs: Runs, every: [(scope: SyncScope, every: Duration)], logger: Logger) {
+        schedule = store.schedule
+        watermarks = store.watermarks
         self.runs = runs
         self.every = every
         self.logger = logger
@@ -37,10 +42,21 @@ public struct Scheduler: Service {
         var random = CoreRandom()
         let next = now + interval * (1 + Double.random(in: 0...Scheduler.jitter, using: &random))
         do {
-            guard try await schedule.takeTurn(scope.name, at: now, nextAt: next, latest: now + interval * (1 + Scheduler.jitter)) else { return }
-            _ = try await runs.start(scope)
+            let isTaken = try await schedule.takeTurn(
+                scope.name, at: now, firstAt: next, nextAt: now + min(interval, Scheduler.repeatAfter),
+                latest: now + interval * (1 + Scheduler.jitter))
+            guard isTaken else { return }
+            _ = try await runs.start(await isFirst(scope) ? .all() : scope)
+            try await schedule.setNext(scope.name, at: next)
         } catch {
             logger.debug("The schedule could not be looked at", metadata: ["scope": "\(scope.name)", "error": "\(error)"])
         }
+    }
+
+    /// Whether an incremental sync has nothing to go on from: no full sync was ever complete. Where those are off, that is as wanted.
+    private func isFirst(_ scope: SyncScope) async throws -> Bool {
+        guard scope == .incremental, every.contains(where: { $0.scope == .all() }) else { return false }
+        for type in RecordType.allCases where try await watermarks.load(type) != nil { return false }
+        return true
     }
 }

@@ -60,7 +60,7 @@ func serve(_ settings: Settings) async throws {
             store, BudgetSharing(ledger: store.budget, hubspot: hubspot, logger: logger),
             StaleSweep(mirror: store.writer, staleAfter: settings.staleAfter, logger: logger),
             Healing(store: store, hubspot: hubspot, catalog: catalog, logger: logger), account, definitions, verification, pool, web, runs,
-            Scheduler(schedule: store.schedule, runs: runs, every: settings.intervals, logger: logger),
+            Scheduler(store: store, runs: runs, every: settings.intervals, logger: logger),
             StopDeadline(logger: logger),
         ],
         gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)

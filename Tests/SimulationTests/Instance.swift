@@ -54,7 +54,7 @@ final class Instance: Sendable {
             services.append { try await sharing.run() }
         }
         if !scenario.intervals.isEmpty {
-            let scheduler = Scheduler(schedule: store.schedule, runs: runs, every: scenario.intervals, logger: logger)
+            let scheduler = Scheduler(store: store, runs: runs, every: scenario.intervals, logger: logger)
             services.append { try await scheduler.run() }
         }
         if scenario.hasDefinitions {

@@ -184,4 +184,24 @@ import Testing
             #expect(try await schedule.takeTurn("all", at: due + .seconds(7), nextAt: due + .seconds(12), latest: due + .seconds(13)))
         }
     }
+
+    /// A service that is only started fills its mirror, unless full syncs are off.
+    @Test(arguments: [true, false]) func whatWasNeverSyncedIsSyncedWholeAtTheFirstIncrementalTurn(hasFullSyncs: Bool) async throws {
+        try await Workbench.use { bench in
+            let full: [(scope: SyncScope, every: Duration)] = hasFullSyncs ? [(.all(), .seconds(86_400))] : []
+            let scheduler = Scheduler(
+                store: bench.store, runs: bench.runs, every: [(.incremental, .milliseconds(50))] + full, logger: bench.logger)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await scheduler.run() }
+                try await eventually {
+                    let succeeded = try await bench.store.runs.current().ended.filter { $0.state == .succeeded }.map(\.scope)
+                    return succeeded.contains(.incremental) && (!hasFullSyncs || succeeded.contains(.all()))
+                }
+                group.cancelAll()
+            }
+            #expect(try await bench.store.runs.current().ended.contains { $0.scope == .all() } == hasFullSyncs)
+            let id = bench.simulator.world.seededId(.contacts, 0)
+            #expect(try await (bench.store.mirror.record(.contacts, "\(id)") != nil) == hasFullSyncs)
+        }
+    }
 }
