@@ -18,6 +18,8 @@ public struct WebhookEvent: Sendable, Equatable {
     public var eventId: Int64?
     public var subscriptionId: Int64?
     public var portalId: Int64?
+    /// Of another account than the token's: its records are looked at, but nothing is erased or buried on its word.
+    public var isForeign = false
     public var attemptNumber: Int64?
     public var propertyName: String?
     /// Merge: the preferred record, the others, and the record that results if it is a third one.

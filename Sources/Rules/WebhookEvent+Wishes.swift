@@ -4,6 +4,16 @@ extension WebhookEvent {
     /// What the event asks for: which records to look at, and what has to be true of them afterwards. Nothing for an event that is
     /// not mirrored or names no record.
     public var wishes: [(key: RecordKey, wish: RecordQueue.Wish)] {
+        guard isForeign else { return told }
+        return told.map { key, wish in
+            var look = wish
+            look.isErasure = false
+            look.mergedIds = []
+            return (key, look)
+        }
+    }
+
+    private var told: [(key: RecordKey, wish: RecordQueue.Wish)] {
         guard let verb else { return [] }
         switch verb {
         case .associationChange: return associationWishes

@@ -72,6 +72,7 @@ extension WebhookEvent {
         if let eventId { writer.append("eventId", eventId) }
         if let subscriptionId { writer.append("subscriptionId", subscriptionId) }
         if let portalId { writer.append("portalId", portalId) }
+        if isForeign { writer.append("isForeign", true) }
         if let attemptNumber { writer.append("attemptNumber", attemptNumber) }
         if let propertyName { writer.append("propertyName", propertyName) }
         if let primaryId { writer.append("primaryObjectId", primaryId) }
@@ -93,6 +94,7 @@ extension WebhookEvent {
             case "eventId": eventId = member.integer
             case "subscriptionId": subscriptionId = member.integer
             case "portalId": portalId = member.integer
+            case "isForeign": isForeign = member.bool ?? false
             case "attemptNumber": attemptNumber = member.integer
             case "propertyName": propertyName = member.string
             case "primaryObjectId": primaryId = member.string

@@ -22,10 +22,18 @@ public actor AccountIdentity: Service {
         self.logger = logger
     }
 
-    /// The events that are this account's, or that do not say whose they are.
-    public func own(_ events: [WebhookEvent]) -> [WebhookEvent] {
-        guard let portalId, events.contains(where: { $0.portalId != nil && $0.portalId != portalId }) else { return events }
-        return events.filter { $0.portalId == nil || $0.portalId == portalId }
+    /// Marks those that say that they are another account's.
+    ///
+    /// - Returns: all of them, and how many those are.
+    public func marked(_ events: [WebhookEvent]) -> (events: [WebhookEvent], foreign: Int) {
+        guard let portalId else { return (events, 0) }
+        var events = events
+        var foreign = 0
+        for index in events.indices where events[index].portalId ?? portalId != portalId {
+            events[index].isForeign = true
+            foreign += 1
+        }
+        return (events, foreign)
     }
 
     /// Where the record is shown in HubSpot; nil until the account is known.

@@ -125,6 +125,15 @@ import Testing
     }
 
     /// Wishes of several events for one record add up: nothing that one of them asked for is forgotten.
+    @Test(arguments: WebhookEvent.Verb.allCases) func anotherAccountsEventAsksForALookOnly(verb: WebhookEvent.Verb) {
+        var foreign = event(verb, .contacts)
+        foreign.mergedIds = ["7"]
+        let keys = Set(wishes(foreign).keys)
+        foreign.isForeign = true
+        let looks = wishes(foreign)
+        #expect(Set(looks.keys) == keys && looks.values.allSatisfy { !$0.isErasure && $0.mergedIds.isEmpty })
+    }
+
     @Test func wishesAddUp() {
         var sum = wish(changedAt: Timestamp(milliseconds: 5), associations: [.deals])
         sum.add(wish(changedAt: Timestamp(milliseconds: 3), associations: [.companies], mergedIds: ["7"]))

@@ -31,7 +31,7 @@ extension PrometheusMetrics {
         "verify_different": "Records that it found to differ",
         "verify_in_flight": "Records that differed because a change of theirs was on its way",
         "verify_repaired": "Records that it read again because they differed",
-        "webhook_events_foreign_total": "Events of another HubSpot account, which are refused",
+        "webhook_events_foreign_total": "Events of another HubSpot account than the access token's",
         "webhook_events_total": "Webhook events that were accepted and stored",
         "webhook_requests_rejected_total": "Webhook requests that were refused, by reason",
         "webhook_requests_total": "Webhook requests that were accepted and stored",

@@ -96,13 +96,12 @@ struct WebhookReceiver {
         guard reservation.take(events.reduce(0) { $0 + $1.weight } * WebhookReceiver.eventBytes) else {
             throw reject("busy", context, WebhookReceiver.busy)
         }
-        let count = events.count
-        events = await account.own(events)
-        if events.count < count {
+        let (marked, foreign) = await account.marked(events)
+        events = marked
+        if foreign > 0 {
             context.logger.warning(
-                "Events of another HubSpot account are refused: check which account the access token belongs to",
-                metadata: ["events": "\(count - events.count)"])
-            Counter(label: "webhook_events_foreign_total").increment(by: count - events.count)
+                "Events come from another HubSpot account: check which account the access token belongs to", metadata: ["events": "\(foreign)"])
+            Counter(label: "webhook_events_foreign_total").increment(by: foreign)
         }
         if !events.isEmpty { try await store(Delivery(id: DeliveryID.make(at: receivedAt), receivedAt: receivedAt, signature: version.rawValue, events: events), context) }
         counters.received(events: events.count, at: receivedAt, in: .now - start)
