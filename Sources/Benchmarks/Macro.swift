@@ -237,6 +237,8 @@ struct MacroRun {
             oneRate.append(Double(ones.count) / cost.seconds)
             oneCPU.append(cost.service / Double(ones.count) * 1e6)
             try await settle()
+            // What the scenarios before have written is MongoDB's to bring to disk, not to be waited for here.
+            _ = try await database.database(named: "admin").run { try $0.command(["fsync": 1]) }
             p99.append(Table.percentile(try load(ones, times: ones.count, connections: 64, rate: 2000).latencies, 0.99) / 1000)
         }
         try await settle()

@@ -17,6 +17,9 @@ public actor Pool: Service {
     public static let lease: Duration = .seconds(15)
     private static let renewEvery: Duration = .seconds(3)
     private static let flushEvery: Duration = .milliseconds(100)
+    /// What is finished is noted a little at a time: MongoDB is some milliseconds over 200 at once, for which new deliveries wait.
+    private static let flushMin = 32
+    private static let flushPause: Duration = .milliseconds(10)
     private static let lagSamplesMax = 2000
 
     private struct Open {
@@ -260,22 +263,26 @@ public actor Pool: Service {
     /// Notes finished deliveries in the inbox, many in one write. One that is not noted before a crash is done once more.
     private func keepFlushing() async {
         while !Task.isCancelled {
-            await flush()
+            let isNoted = await flush(max(Pool.flushMin, finished.count / 4))
             // Cancelled while asleep: the loop's condition ends it.
-            try? await Task.sleep(for: Pool.flushEvery, clock: .core)
+            try? await Task.sleep(for: isNoted && !finished.isEmpty ? Pool.flushPause : Pool.flushEvery, clock: .core)
         }
     }
 
-    private func flush() async {
-        let done = finished
-        guard !done.isEmpty else { return }
-        finished = []
+    /// - Returns: false when MongoDB could not be told.
+    @discardableResult
+    private func flush(_ count: Int = .max) async -> Bool {
+        let done = Array(finished.prefix(count))
+        guard !done.isEmpty else { return true }
+        finished.removeFirst(done.count)
         do {
             try await inbox.finish(done, at: .now)
             for delivery in done { leases.removeValue(forKey: delivery.id) }
+            return true
         } catch {
             finished = done + finished
             logger.debug("Finished deliveries could not be noted yet", metadata: ["error": "\(error)"])
+            return false
         }
     }
 
