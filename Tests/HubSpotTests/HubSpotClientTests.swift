@@ -187,6 +187,10 @@ import Testing
                     "sorts": [["propertyName": "lastmodifieddate", "direction": "ASCENDING"]], "properties": ["hs_object_id"], "limit": 200, "after": "200",
                 ] as NSDictionary)
             #expect(server.requests[0].target == "/crm/objects/2026-09/contacts/search")
+            // Its description requires all five, also when there is nothing to say.
+            _ = try await client.search(.contacts, SearchQuery(), as: .incremental)
+            let bare = try #require(try JSONSerialization.jsonObject(with: Data(server.requests[1].body)) as? [String: Any])
+            #expect(bare.keys.sorted() == ["after", "filterGroups", "limit", "properties", "sorts"] && bare["after"] as? String == "0")
         }
     }
 

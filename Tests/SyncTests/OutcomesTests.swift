@@ -8,6 +8,46 @@ import TestSupport
 import Testing
 
 @Suite(.scratchDatabase, .timeLimit(.minutes(2))) struct OutcomesTests {
+    /// A token that may read contacts and not deals mirrors contacts, whatever their events say of deals.
+    @Test func aMissingScopeOfTheOtherTypeIsNotTheRecordsFailure() async throws {
+        let server = try RawServer { request in
+            if request.path.contains("/properties/") { return .json(#"{"results":[{"name":"email"}]}"#) }
+            if request.path.contains("/associations/") {
+                return .json(#"{"status":"error","message":"scopes","category":"MISSING_SCOPES","errors":[{"message":"scopes"}]}"#, status: 403)
+            }
+            let record = #"{"id":"1","properties":{"email":"a@b.c"},"createdAt":"2024-01-17T19:55:04.281Z","updatedAt":"2026-11-20T08:00:00Z","archived":false}"#
+            return .json(#"{"status":"COMPLETE","results":[\#(record)]}"#)
+        }
+        defer { server.stop() }
+        try await Workbench.use(address: server.url) { bench in
+            let outcomes = Outcomes(mirror: bench.store.writer, hubspot: bench.hubspot, catalog: bench.catalog, callClass: .webhook)
+            var task = RecordQueue.Task(key: RecordKey(.contacts, "1"), at: .now)
+            task.wish.associations = [.deals]
+            #expect(await outcomes.reach([task]) == [task.key: .reached])
+            let document = try await bench.store.mirror.record(.contacts, "1")
+            #expect(document?["syncStatus"] == "synced")
+            #expect(server.requests.contains { $0.path.contains("/associations/") })
+        }
+    }
+
+    /// An event of a clock that is ahead of the record's: HubSpot's batch reads are current, so after some seconds the record is what it is.
+    @Test func anEventAfterTheRecordsDateIsNotWaitedForForever() async throws {
+        let server = try RawServer { request in
+            if request.path.contains("/properties/") { return .json(#"{"results":[{"name":"email"}]}"#) }
+            let record = #"{"id":"1","properties":{"email":"a@b.c"},"createdAt":"2024-01-17T19:55:04.281Z","updatedAt":"2026-11-20T08:00:00Z","archived":false}"#
+            return .json(#"{"status":"COMPLETE","results":[\#(record)]}"#)
+        }
+        defer { server.stop() }
+        try await Workbench.use(address: server.url) { bench in
+            let outcomes = Outcomes(mirror: bench.store.writer, hubspot: bench.hubspot, catalog: bench.catalog, callClass: .webhook)
+            var task = RecordQueue.Task(key: RecordKey(.contacts, "1"), at: .now)
+            task.wish.changedAt = .now - .seconds(1)
+            #expect(await outcomes.reach([task]) == [task.key: .stale])
+            task.wish.changedAt = .now - .seconds(4)
+            #expect(await outcomes.reach([task]) == [task.key: .reached])
+        }
+    }
+
     /// Deleted when the live records were read, restored when the recycle bin was: neither shows it. Who read it in between knows better.
     @Test func whatIsRestoredBetweenTheTwoReadingsStays() async throws {
         let (asked, ask) = AsyncStream<Void>.makeStream()
