@@ -38,7 +38,7 @@ extension MirrorWriter {
                 // First the other ends: as long as these are not written, the next reading finds both.
                 try MirrorWriter.carryOut(ends, in: other, by: client)
                 try MirrorWriter.carryOut(writes, in: type, by: client)
-                try MirrorWriter.dropStale(added, of: type, to: other, readAt: readAt, by: client)
+                try MirrorWriter.dropLeft(added, of: type, to: other, by: client)
             }
             return changed
         }
@@ -63,33 +63,20 @@ extension MirrorWriter {
         for (other, writes) in ends { try carryOut(writes, in: other, by: client) }
     }
 
-    /// Takes back what was just associated where the other end knows better: it left, or was read later and has it not.
+    /// Takes back what was just associated with records that have left: they were there when HubSpot was asked, and looked for their
+    /// other ends before these were written.
     ///
     /// - Parameter added: the new ends of each record.
-    static func dropStale(
-        _ added: [String: Set<String>], of type: RecordType, to other: RecordType, readAt: Timestamp, by client: borrowing MongoClient
-    ) throws {
+    static func dropLeft(_ added: [String: Set<String>], of type: RecordType, to other: RecordType, by client: borrowing MongoClient) throws {
         var holders: [String: [String]] = [:]
         for (id, ends) in added { for end in ends { holders[end, default: []].append(id) } }
         guard !holders.isEmpty else { return }
         let ends = holders.keys.sorted()
-        var stale: [MongoWrite] = try Tombstones.buried(ends, of: other, by: client).map {
-            MirrorDocument.dissociate(holders[$0] ?? [], from: $0, of: other)
+        var left = try Tombstones.buried(ends, of: other, by: client)
+        try client.find(MongoQuery(["_id": ["$in": .strings(ends)], "archived": true], projection: ["_id": 1]), in: other.rawValue) {
+            if let id = $0["_id"]?.string { left.insert(id) }
         }
-        let later: BSONValue = ["$gt": .date(readAt.milliseconds)]
-        let wasReadLater = BSONDocument([(MirrorDocument.associatedAt(type), later)])
-        let query = MongoQuery(
-            ["_id": ["$in": .strings(ends)], "$or": [["archived": true], .document(wasReadLater)]],
-            projection: BSONDocument([("archived", 1), ("associations.\(type.rawValue)", 1)]))
-        try client.find(query, in: other.rawValue) { document in
-            guard let end = document["_id"]?.string, var ids = holders[end] else { return }
-            if document["archived"]?.bool != true {
-                let known = Set(document["associations"]?.document?[type.rawValue]?.array?.compactMap(\.string) ?? [])
-                ids.removeAll(where: known.contains)
-            }
-            if !ids.isEmpty { stale.append(MirrorDocument.dissociate(ids, from: end, of: other)) }
-        }
-        try carryOut(stale, in: type, by: client)
+        try carryOut(left.sorted().map { MirrorDocument.dissociate(holders[$0] ?? [], from: $0, of: other) }, in: type, by: client)
     }
 
     private static func carryOut(_ writes: [MongoWrite], in type: RecordType, by client: borrowing MongoClient) throws {

@@ -323,7 +323,7 @@ public struct MirrorWriter: Sendable {
                     let known = stored[record.id]?.associations?[other.rawValue]?.array?.compactMap(\.string) ?? []
                     added[record.id] = Set(record.associations[other] ?? []).subtracting(known)
                 }
-                try dropStale(added, of: type, to: other, readAt: now, by: client)
+                try dropLeft(added, of: type, to: other, by: client)
             }
         }
         if !outcome.failures.isEmpty { try recordFailures(outcome.failures, of: type, by: client) }
