@@ -7,7 +7,7 @@ public import Store
 /// Reads straight from HubSpot, in the same order, with the same filters and in the same form as from the mirror.
 ///
 /// Search finds the ids, a batch read brings the records: search lags, and lists of property names stay out of it. HubSpot's own
-/// limits remain: paging ends after 10,000 hits, and archived records come in the order of their ids and cannot be filtered.
+/// limits remain: paging ends after 10,000 hits, and archived records come in the order of their ids, filtered here.
 public struct LiveRecords: Sendable {
     private let hubspot: HubSpotClient
     private let catalog: PropertyCatalog
@@ -84,7 +84,9 @@ public struct LiveRecords: Sendable {
     private func archivedPage(_ query: MirrorQuery, _ cursor: Cursor?, _ properties: [String]) async throws -> Page {
         var documents: [BSONDocument] = []
         var after = cursor?.after
+        var pages = 0
         repeat {
+            pages += 1
             let page: RecordPage
             do throws(HubSpotError) {
                 page = try await hubspot.page(
@@ -95,10 +97,23 @@ public struct LiveRecords: Sendable {
                 if case .rejected = error.kind, cursor != nil { throw QueryError.badCursor }
                 throw error
             }
-            documents += page.records.map { $0.mirrorDocument(at: .now) }
+            documents += page.records.filter { LiveRecords.isAfter(query, $0) }.map { $0.mirrorDocument(at: .now) }
+                .filter { LiveRecords.hasPrefix(query, $0) }
             after = page.after
-        } while documents.count < query.limit && after != nil
+        } while documents.count < query.limit && after != nil && pages < LiveRecords.archivedPagesMax
         return Page(documents: documents, after: after.map { Cursor(after: $0).encoded(for: query) }, total: nil)
+    }
+
+    /// HubSpot's list of archived records knows no filters. A page may so have less than its limit and still be followed by others.
+    private static let archivedPagesMax = 20
+
+    private static func isAfter(_ query: MirrorQuery, _ record: Record) -> Bool {
+        query.updatedAfter.map { record.updatedAt > $0 } ?? true
+    }
+
+    private static func hasPrefix(_ query: MirrorQuery, _ document: BSONDocument) -> Bool {
+        guard let q = query.q?.lowercased() else { return true }
+        return query.type.searchedFields.contains { document[$0]?.string?.lowercased().hasPrefix(q) ?? false }
     }
 
     private func search(_ query: MirrorQuery, limit: Int, after: String?) -> SearchQuery {

@@ -110,6 +110,12 @@ import Testing
                 query.after = page.after
             } while query.after != nil
             #expect(ids == archived && ids.count == 5)
+            // HubSpot cannot filter them.
+            let world = bench.simulator.world
+            try world.archive(.deals, world.create(.deals, ["dealname": "Zebra crossing"]))
+            let found = try await bench.live.page(MirrorQuery(.deals, archived: true, q: "zEBra"))
+            #expect(found.documents.map { $0["dealName"]?.string } == ["Zebra crossing"] && found.after == nil)
+            #expect(try await bench.live.page(MirrorQuery(.deals, archived: true, updatedAfter: .now)).documents.isEmpty)
             let id = try #require(ids.first)
             #expect(try await bench.live.record(.deals, id)?["archived"] == true)
             #expect(try await bench.live.record(.deals, "999999999999") == nil)
