@@ -19,11 +19,14 @@ public struct IndexSpec: Sendable {
         BSONDocument([("key", .document(keys)), ("name", .string(name))] + options.elements.map { ($0.name, $0.value) })
     }
 
+    /// The same under a name that nobody else has.
+    var renamed: IndexSpec { IndexSpec(collection, "hubspotSync_" + name, keys: keys, options: options) }
+
     /// The same for queries where documents may not be unique: on a sharded cluster only what documents are sharded by can be.
     var permissive: IndexSpec? {
         guard options["unique"] != nil else { return nil }
         return IndexSpec(
-            collection, name, keys: keys,
+            collection, "hubspotSync_any_" + name, keys: keys,
             options: BSONDocument(options.elements.map { ($0.name, $0.value) }.filter { $0.0 != "unique" }))
     }
 
@@ -32,7 +35,7 @@ public struct IndexSpec: Sendable {
         // Drivers differ in the type of a direction.
         func directions(_ keys: BSONDocument?) -> [String]? { keys?.elements.map { "\($0.name) \($0.value.integer ?? 0)" } }
         let listedCollation = listed["collation"]?.document
-        return directions(listed["key"]?.document) == directions(keys) && listed["sparse"] == nil
+        return directions(listed["key"]?.document) == directions(keys) && listed["sparse"] == nil && listed["hidden"] != true
             && (listed["unique"] == true || options["unique"] == nil)
             && listed["partialFilterExpression"] == options["partialFilterExpression"]
             && listed["expireAfterSeconds"]?.integer == options["expireAfterSeconds"]?.integer

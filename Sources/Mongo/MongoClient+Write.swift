@@ -123,12 +123,16 @@ extension MongoClient {
     /// Makes the indexes that are missing; existing ones cost a round trip a collection. One that somebody else made with the same keys
     /// is as good.
     ///
-    /// - Returns: those that the server does not make: the name is another index's, or the documents are not unique; then there is one
-    ///   that does not ask for it.
+    /// - Returns: those that the server does not make, as the documents are not unique; then there is one that does not ask for it.
     /// - Throws: `.unreachable` when a large collection takes longer than the socket's time-out: the server goes on, and the next call
     ///   waits for the same build.
     public func ensureIndexes(_ indexes: [IndexSpec]) throws(MongoError) -> [RefusedIndex] {
         var refused: [RefusedIndex] = []
+        func refuse(_ index: IndexSpec, _ error: MongoError) throws(MongoError) {
+            refused.append(RefusedIndex(index: index, error: error))
+            // Told once is enough.
+            if let permissive = index.permissive { do { try create([permissive], in: index.collection) } catch where error.refusesIndex {} }
+        }
         for (collection, indexes) in Dictionary(grouping: indexes, by: \.collection) {
             do {
                 try create(indexes, in: collection)
@@ -139,12 +143,10 @@ extension MongoClient {
             for index in indexes where !listed.contains(where: index.isServed) {
                 do {
                     try create([index], in: collection)
+                } catch where error.code == MongoError.indexNameIsTaken {
+                    do { try create([index.renamed], in: collection) } catch where error.refusesIndex { try refuse(index, error) }
                 } catch where error.refusesIndex {
-                    refused.append(RefusedIndex(index: index, error: error))
-                    // Told once is enough.
-                    if let permissive = index.permissive {
-                        do { try create([permissive], in: collection) } catch where error.refusesIndex {}
-                    }
+                    try refuse(index, error)
                 }
             }
         }

@@ -39,6 +39,8 @@ public struct MongoError: Error, Sendable, Equatable {
     var refusesIndex: Bool { kind == .rejected || kind == .duplicateKey }
 
     static let namespaceNotFound: UInt32 = 26
+    /// IndexKeySpecsConflict
+    static let indexNameIsTaken: UInt32 = 86
 }
 
 extension MongoError: CustomStringConvertible {

@@ -4,6 +4,9 @@ internal import Mongo
 
 /// Each association stands in two documents, at both ends.
 extension MirrorWriter {
+    /// Ids of one query.
+    private static let endsMax = 10_000
+
     /// Sets the associations of records to one type, except where some were set that were read later; records that the mirror does not
     /// have are passed over. Those that are no longer there go at their other ends too.
     ///
@@ -24,9 +27,12 @@ extension MirrorWriter {
                 var writes: [MongoWrite] = [], ends: [MongoWrite] = [], added: [String: Set<String>] = [:]
                 // Looking first is cheap, and most are equal already.
                 let query = MongoQuery(
-                    ["_id": ["$in": .strings(batch)]], projection: BSONDocument([(field, 1)]), batchSize: batch.count + 1)
+                    ["_id": ["$in": .strings(batch)]],
+                    projection: BSONDocument([(field, 1), (MirrorDocument.associatedAt(other), 1)]), batchSize: batch.count + 1)
                 try client.find(query, in: type.rawValue) { document in
                     guard let id = document["_id"]?.string, let wanted = ids[id] else { return }
+                    let knownAt = document["associatedAt"]?.document?[other.rawValue]?.milliseconds
+                    guard knownAt ?? .min <= readAt.milliseconds else { return }
                     let known = document["associations"]?.document?[other.rawValue]?.array?.compactMap(\.string) ?? []
                     if confirms || known != wanted { writes.append(MirrorDocument.associate(id, to: other, wanted, readAt: readAt)) }
                     guard known != wanted else { return }
@@ -38,7 +44,7 @@ extension MirrorWriter {
                 // First the other ends: as long as these are not written, the next reading finds both.
                 try MirrorWriter.carryOut(ends, in: other, by: client)
                 try MirrorWriter.carryOut(writes, in: type, by: client)
-                try MirrorWriter.dropLeft(added, of: type, to: other, by: client)
+                try MirrorWriter.dropLeft(added, of: type, to: other, readAt: readAt, by: client)
             }
             return changed
         }
@@ -63,20 +69,26 @@ extension MirrorWriter {
         for (other, writes) in ends { try carryOut(writes, in: other, by: client) }
     }
 
-    /// Takes back what was just associated with records that have left: they were there when HubSpot was asked, and looked for their
-    /// other ends before these were written.
+    /// Takes back what was just associated with records that have left since: they were there when HubSpot was asked, and looked for
+    /// their other ends before these were written.
     ///
     /// - Parameter added: the new ends of each record.
-    static func dropLeft(_ added: [String: Set<String>], of type: RecordType, to other: RecordType, by client: borrowing MongoClient) throws {
+    static func dropLeft(
+        _ added: [String: Set<String>], of type: RecordType, to other: RecordType, readAt: Timestamp, by client: borrowing MongoClient
+    ) throws {
         var holders: [String: [String]] = [:]
         for (id, ends) in added { for end in ends { holders[end, default: []].append(id) } }
-        guard !holders.isEmpty else { return }
-        let ends = holders.keys.sorted()
-        var left = try Tombstones.buried(ends, of: other, by: client)
-        try client.find(MongoQuery(["_id": ["$in": .strings(ends)], "archived": true], projection: ["_id": 1]), in: other.rawValue) {
-            if let id = $0["_id"]?.string { left.insert(id) }
+        let all = holders.keys.sorted()
+        for start in stride(from: 0, to: all.count, by: MirrorWriter.endsMax) {
+            let ends = Array(all[start..<min(start + MirrorWriter.endsMax, all.count)])
+            var left = try Tombstones.buried(ends, of: other, by: client)
+            // One that the mirror has known to be deleted for longer was restored.
+            let query = MongoQuery(
+                ["_id": ["$in": .strings(ends)], "archived": true, "lastSyncedAt": ["$gte": .date(readAt.milliseconds)]], projection: ["_id": 1])
+            try client.find(query, in: other.rawValue) { if let id = $0["_id"]?.string { left.insert(id) } }
+            try carryOut(
+                left.sorted().map { MirrorDocument.dissociate(holders[$0] ?? [], from: $0, of: other, readAt: readAt) }, in: type, by: client)
         }
-        try carryOut(left.sorted().map { MirrorDocument.dissociate(holders[$0] ?? [], from: $0, of: other) }, in: type, by: client)
     }
 
     private static func carryOut(_ writes: [MongoWrite], in type: RecordType, by client: borrowing MongoClient) throws {

@@ -91,7 +91,9 @@ public struct MirrorWriter: Sendable {
     ) throws -> (ids: Set<String>, removed: Int) {
         let buried = try Tombstones.buried(ids, of: type, by: client)
         guard !buried.isEmpty else { return ([], 0) }
-        return (buried, try client.deleteMany(["_id": ["$in": .strings(buried.sorted())]], in: type.rawValue))
+        let filter: BSONDocument = ["_id": ["$in": .strings(buried.sorted())]]
+        try dissociate(filter, of: type, by: client)
+        return (buried, try client.deleteMany(filter, in: type.rawValue))
     }
 
     /// Removes records that were merged into another, and keeps stale pages from bringing them back.
@@ -323,7 +325,7 @@ public struct MirrorWriter: Sendable {
                     let known = stored[record.id]?.associations?[other.rawValue]?.array?.compactMap(\.string) ?? []
                     added[record.id] = Set(record.associations[other] ?? []).subtracting(known)
                 }
-                try dropLeft(added, of: type, to: other, by: client)
+                try dropLeft(added, of: type, to: other, readAt: now, by: client)
             }
         }
         if !outcome.failures.isEmpty { try recordFailures(outcome.failures, of: type, by: client) }

@@ -144,7 +144,7 @@ struct Comparison: Sendable {
                 var isLive = false
                 if case .live? = seen.truths[id] { isLive = true }
                 return MirrorWriter.Distrusted(id: id, document: document, updatedAt: seen.truths[id]?.record?.updatedAt, isLive: isLive)
-            }, of: type, at: startedAt)
+            }, of: type, at: startedAt - .milliseconds(1))
         let outcomes = Outcomes(mirror: writer, hubspot: hubspot, catalog: catalog, callClass: callClass)
         // As if asked for long ago: what is not to be seen now is gone, not late.
         let askedAt = startedAt - Outcomes.visibleAfter

@@ -46,8 +46,8 @@ public struct Scheduler: Service {
                 scope.name, at: now, firstAt: next, nextAt: now + min(interval, Scheduler.repeatAfter),
                 latest: now + interval * (1 + Scheduler.jitter))
             guard isTaken else { return }
-            _ = try await runs.start(await isFirst(scope) ? .all() : scope)
-            try await schedule.setNext(scope.name, at: next)
+            let run = try await runs.start(await isFirst(scope) ? .all() : scope)
+            if run.state != .failed { try await schedule.setNext(scope.name, at: next) }
         } catch {
             logger.debug("The schedule could not be looked at", metadata: ["scope": "\(scope.name)", "error": "\(error)"])
         }

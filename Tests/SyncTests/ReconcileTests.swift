@@ -71,7 +71,8 @@ import Testing
             let run = try await bench.sync(.reconcile)
             #expect(run.state == .succeeded && run.errorMessages == [], "\(run)")
             #expect(run.sum.processed == 305 && run.sum.total == 305)
-            #expect(run.byType[.contacts].map { $0.updated - $0.unchanged } == 1)
+            // One of the ends, or both: the first that is read takes the other along.
+            #expect(1...2 ~= run.sum.updated - run.sum.unchanged)
             // A page of the recycle bin and three reads of associations of each type.
             #expect(bench.simulator.callCount == 3 * (1 + 3), "\(bench.simulator.calls)")
             let comparison = try await MirrorComparison(simulatorURL: bench.simulator.baseURL, database: ScratchDatabase.current)
