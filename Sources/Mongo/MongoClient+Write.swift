@@ -56,10 +56,20 @@ extension MongoClient {
         return outcome
     }
 
+    /// As `bulk`, for writes of which none may fail.
+    ///
+    /// - Throws: as `bulk`, and the first failure of a write; the others are carried out all the same.
+    @discardableResult
+    public func carryOut(_ writes: [MongoWrite], in collection: String) throws(MongoError) -> BulkOutcome {
+        let outcome = try bulk(writes, in: collection)
+        if let failure = outcome.failures.first { throw failure.error }
+        return outcome
+    }
+
     /// - Returns: how many documents matched.
     @discardableResult
     public func updateMany(_ filter: BSONDocument, update: BSONDocument, in collection: String) throws(MongoError) -> Int {
-        try single(.updateMany(filter, update: update), in: collection).matched
+        try carryOut([.updateMany(filter, update: update)], in: collection).matched
     }
 
     /// - Returns: whether a document matched or, with `upsert`, was made.
@@ -67,26 +77,20 @@ extension MongoClient {
     public func updateOne(
         _ filter: BSONDocument, update: BSONDocument, upsert: Bool = false, in collection: String
     ) throws(MongoError) -> Bool {
-        let outcome = try single(.updateOne(filter, update: update, upsert: upsert), in: collection)
+        let outcome = try carryOut([.updateOne(filter, update: update, upsert: upsert)], in: collection)
         return outcome.matched + outcome.upserted.count > 0
     }
 
     public func replaceOne(
         _ filter: BSONDocument, with document: BSONDocument, upsert: Bool = false, in collection: String
     ) throws(MongoError) {
-        _ = try single(.replaceOne(filter, with: document, upsert: upsert), in: collection)
+        try carryOut([.replaceOne(filter, with: document, upsert: upsert)], in: collection)
     }
 
     /// - Returns: how many documents were deleted.
     @discardableResult
     public func deleteMany(_ filter: BSONDocument, in collection: String) throws(MongoError) -> Int {
-        try single(.deleteMany(filter), in: collection).deleted
-    }
-
-    private func single(_ write: MongoWrite, in collection: String) throws(MongoError) -> BulkOutcome {
-        let outcome = try bulk([write], in: collection)
-        if let failure = outcome.failures.first { throw failure.error }
-        return outcome
+        try carryOut([.deleteMany(filter)], in: collection).deleted
     }
 
     /// Finds and updates one document in one atomic step: how work is leased.
@@ -137,7 +141,7 @@ extension MongoClient {
             do {
                 try create(indexes, in: collection)
                 continue
-            } catch where !error.refusesIndex { throw error } catch {}
+            } catch where error.refusesIndex {}
             // One of them holds up the others: each by itself.
             let listed = try self.indexes(of: collection)
             for index in indexes where !listed.contains(where: index.isServed) {

@@ -42,8 +42,8 @@ extension MirrorWriter {
                     added[id] = Set(wanted).subtracting(known)
                 }
                 // First the other ends: as long as these are not written, the next reading finds both.
-                try MirrorWriter.carryOut(ends, in: other, by: client)
-                try MirrorWriter.carryOut(writes, in: type, by: client)
+                try client.carryOut(ends, in: other.rawValue)
+                try client.carryOut(writes, in: type.rawValue)
                 try MirrorWriter.dropLeft(added, of: type, to: other, readAt: readAt, by: client)
             }
             return changed
@@ -66,7 +66,7 @@ extension MirrorWriter {
                 ends[other, default: []].append(MirrorDocument.dissociate(ids.compactMap(\.string), from: id, of: type))
             }
         }
-        for (other, writes) in ends { try carryOut(writes, in: other, by: client) }
+        for (other, writes) in ends { try client.carryOut(writes, in: other.rawValue) }
     }
 
     /// Takes back what was just associated with records that have left since: they were there when HubSpot was asked, and looked for
@@ -86,13 +86,8 @@ extension MirrorWriter {
             let query = MongoQuery(
                 ["_id": ["$in": .strings(ends)], "archived": true, "lastSyncedAt": ["$gte": .date(readAt.milliseconds)]], projection: ["_id": 1])
             try client.find(query, in: other.rawValue) { if let id = $0["_id"]?.string { left.insert(id) } }
-            try carryOut(
-                left.sorted().map { MirrorDocument.dissociate(holders[$0] ?? [], from: $0, of: other, readAt: readAt) }, in: type, by: client)
+            try client.carryOut(
+                left.sorted().map { MirrorDocument.dissociate(holders[$0] ?? [], from: $0, of: other, readAt: readAt) }, in: type.rawValue)
         }
-    }
-
-    private static func carryOut(_ writes: [MongoWrite], in type: RecordType, by client: borrowing MongoClient) throws {
-        guard !writes.isEmpty else { return }
-        if let failure = try client.bulk(writes, in: type.rawValue).failures.first { throw failure.error }
     }
 }

@@ -44,8 +44,6 @@ extension MirrorWriter {
                 filter, update: ["$set": .document(BSONDocument(set)), "$min": .document(BSONDocument(least))])
         }
         guard !writes.isEmpty else { return }
-        try await writing { client in
-            if let failure = try client.bulk(writes, in: type.rawValue).failures.first { throw failure.error }
-        }
+        _ = try await writing { try $0.carryOut(writes, in: type.rawValue) }
     }
 }

@@ -258,7 +258,7 @@ public struct MirrorWriter: Sendable {
         // Also of records that are there: a writer that was stopped right after its insert may have left one that was erased meanwhile.
         let buried = try removeBuried(records.map(\.id), of: type, by: client).ids
         outcome.outdated += buried.count
-        var associations: [MongoWrite] = []
+        var associations: [MongoWrite] = [], reassociated: [Record] = []
         for record in records where !buried.contains(record.id) {
             guard let version = stored[record.id] else {
                 new.append(record)
@@ -266,6 +266,7 @@ public struct MirrorWriter: Sendable {
             }
             let changes = MirrorDocument.associations(record, stored: version.associations, at: now)
             associations += changes
+            if !changes.isEmpty { reassociated.append(record) }
             if version.isNewer(than: record, at: now) {
                 outcome.outdated += 1
             } else if version.updatedAt == record.updatedAt.milliseconds, version.archived == record.archived,
@@ -317,11 +318,10 @@ public struct MirrorWriter: Sendable {
             outcome.updated += unchanged.count
         }
         if !associations.isEmpty {
-            let done = try client.bulk(associations, in: collection)
-            if let failure = done.failures.first { throw failure.error }
+            try client.carryOut(associations, in: collection)
             for other in RecordType.allCases {
                 var added: [String: Set<String>] = [:]
-                for record in records where stored[record.id] != nil {
+                for record in reassociated {
                     let known = stored[record.id]?.associations?[other.rawValue]?.array?.compactMap(\.string) ?? []
                     added[record.id] = Set(record.associations[other] ?? []).subtracting(known)
                 }

@@ -29,7 +29,7 @@ enum Tombstones {
             return MongoWrite.updateOne(
                 ["_id": .string(tombstone.key.description)], update: ["$set": .document(BSONDocument(fields))], upsert: true)
         }
-        if let failure = try client.bulk(writes, in: collection).failures.first { throw failure.error }
+        try client.carryOut(writes, in: collection)
     }
 
     /// Those of `ids` that must not come back.

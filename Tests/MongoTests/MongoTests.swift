@@ -10,8 +10,7 @@ import Testing
     /// Every type that we write comes back as it went.
     @Test func everyTypeSurvivesTheServer() async throws {
         let document: BSONDocument = [
-            "_id": "1", "string": "Ünïcödé \u{0} \u{1F600}", "empty": "", "double": 1.5, "int32": 7, "int64": .int64(1 << 60),
-            "yes": true,
+            "_id": "1", "string": "Ünïcödé \u{0} \u{1F600}", "empty": "", "double": 1.5, "int32": 7, "int64": .int64(1 << 60), "yes": true,
             "no": false, "date": .date(-1), "null": nil, "regex": .regex("^a", options: "i"), "binary": .binary([0, 1, 255]),
             "document": ["a": ["b": [1, nil, "c"]]], "array": [], "long": .string(String(repeating: "x", count: 65_536)),
         ]
@@ -25,8 +24,7 @@ import Testing
     @Test func aDuplicateKeyLeavesTheOtherInsertsAlone() async throws {
         let outcome = try await database.run { client in
             _ = try client.insert((0..<10).map { BSONDocument([("_id", .int32($0 * 3))]).bytes }, into: "rows")
-            return try client.insert(
-                (0..<30).map { BSONDocument([("_id", .int32($0)), ("secret", "s3cret")]).bytes }, into: "rows")
+            return try client.insert((0..<30).map { BSONDocument([("_id", .int32($0)), ("secret", "s3cret")]).bytes }, into: "rows")
         }
         #expect(outcome.inserted == 20)
         #expect(outcome.failures.map(\.index) == Array(stride(from: 0, to: 30, by: 3)))

@@ -124,7 +124,6 @@ import Testing
         #expect(wishes(change) == [RecordKey(.deals, "1"): wish()])
     }
 
-    /// Wishes of several events for one record add up: nothing that one of them asked for is forgotten.
     @Test(arguments: WebhookEvent.Verb.allCases) func anotherAccountsEventAsksForALookOnly(verb: WebhookEvent.Verb) {
         var foreign = event(verb, .contacts)
         foreign.mergedIds = ["7"]
@@ -134,6 +133,7 @@ import Testing
         #expect(Set(looks.keys) == keys && looks.values.allSatisfy { !$0.isErasure && $0.mergedIds.isEmpty })
     }
 
+    /// Wishes of several events for one record add up: nothing that one of them asked for is forgotten.
     @Test func wishesAddUp() {
         var sum = wish(changedAt: Timestamp(milliseconds: 5), associations: [.deals])
         sum.add(wish(changedAt: Timestamp(milliseconds: 3), associations: [.companies], mergedIds: ["7"]))

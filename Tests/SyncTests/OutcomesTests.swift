@@ -8,15 +8,18 @@ import TestSupport
 import Testing
 
 @Suite(.scratchDatabase, .timeLimit(.minutes(2))) struct OutcomesTests {
+    /// What a HubSpot answers that has one contact.
+    private static func contact(_ request: RawServer.Request) -> RawServer.Answer {
+        if request.path.contains("/properties/") { return .json(#"{"results":[{"name":"email"}]}"#) }
+        let record = #"{"id":"1","properties":{"email":"a@b.c"},"createdAt":"2024-01-17T19:55:04.281Z","updatedAt":"2026-11-20T08:00:00Z","archived":false}"#
+        return .json(#"{"status":"COMPLETE","results":[\#(record)]}"#)
+    }
+
     /// A token that may read contacts and not deals mirrors contacts, whatever their events say of deals.
     @Test func aMissingScopeOfTheOtherTypeIsNotTheRecordsFailure() async throws {
         let server = try RawServer { request in
-            if request.path.contains("/properties/") { return .json(#"{"results":[{"name":"email"}]}"#) }
-            if request.path.contains("/associations/") {
-                return .json(#"{"status":"error","message":"scopes","category":"MISSING_SCOPES","errors":[{"message":"scopes"}]}"#, status: 403)
-            }
-            let record = #"{"id":"1","properties":{"email":"a@b.c"},"createdAt":"2024-01-17T19:55:04.281Z","updatedAt":"2026-11-20T08:00:00Z","archived":false}"#
-            return .json(#"{"status":"COMPLETE","results":[\#(record)]}"#)
+            guard request.path.contains("/associations/") else { return Self.contact(request) }
+            return .json(#"{"status":"error","message":"scopes","category":"MISSING_SCOPES","errors":[{"message":"scopes"}]}"#, status: 403)
         }
         defer { server.stop() }
         try await Workbench.use(address: server.url) { bench in
@@ -32,11 +35,7 @@ import Testing
 
     /// An event of a clock that is ahead of the record's: HubSpot's batch reads are current, so after some seconds the record is what it is.
     @Test func anEventAfterTheRecordsDateIsNotWaitedForForever() async throws {
-        let server = try RawServer { request in
-            if request.path.contains("/properties/") { return .json(#"{"results":[{"name":"email"}]}"#) }
-            let record = #"{"id":"1","properties":{"email":"a@b.c"},"createdAt":"2024-01-17T19:55:04.281Z","updatedAt":"2026-11-20T08:00:00Z","archived":false}"#
-            return .json(#"{"status":"COMPLETE","results":[\#(record)]}"#)
-        }
+        let server = try RawServer { Self.contact($0) }
         defer { server.stop() }
         try await Workbench.use(address: server.url) { bench in
             let outcomes = Outcomes(mirror: bench.store.writer, hubspot: bench.hubspot, catalog: bench.catalog, callClass: .webhook)
