@@ -11,6 +11,8 @@ import Store
 struct FullSync: Sendable {
     /// Walks of one type at once: enough for 250 calls in 10 s at a second a call.
     static let walksMax = 32
+    /// Walks of one type at once when MongoDB is slower than HubSpot: one connection keeps one of its cores busy.
+    static let writersMax = 4
     /// Records of one walk that are written together, when pages come faster than they can be written.
     static let writtenMax = 200
     /// Ids that are looked up in the mirror at once after the walk, and batches of them that are asked for at once.
@@ -100,14 +102,17 @@ struct FullSync: Sendable {
     }
 
     /// Records of the next range, of those that are left. Large ones cost fewer searches, each of which can look 10,000 records ahead;
-    /// towards the end small ones let all walks end together.
-    private static func rangeSize(left: Int) -> Int { max(1_000, min(SearchQuery.hitsMax, left / 16)) }
+    /// towards the end small ones let all walks end together. None is so small that a walk has come through it before the search that
+    /// cuts it off is answered.
+    ///
+    /// - Parameter pace: records a second of one walk.
+    private static func rangeSize(left: Int, pace: Int) -> Int { max(1_000, min(SearchQuery.hitsMax, max(left / 16, pace / 4))) }
 
     /// Cuts ranges off, one search each, while the first of them are walked already.
     private func cut(_ job: Job, total: Int?, _ walks: Walks) async throws {
         var left = total ?? SearchQuery.hitsMax
         while let above = await walks.lastStart {
-            let size = FullSync.rangeSize(left: left)
+            let size = await FullSync.rangeSize(left: left, pace: walks.pace)
             let query = SearchQuery(
                 groups: [[.init("hs_object_id", .greater, String(above))]], sortedBy: "hs_object_id", limit: 2, after: String(size - 2))
             // The walk needs no search: one that fails leaves the rest of the list in one piece.

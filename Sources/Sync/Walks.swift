@@ -24,6 +24,9 @@ struct Page: Sendable {
 
     var count: Int { records.count + failures.count }
 
+    /// Records a second, if they take `time`.
+    func pace(in time: Duration) -> Int { Int(Double(count) / max(time / .seconds(1), 0.000_1)) }
+
     mutating func append(_ next: Page) {
         records += next.records
         failures += next.failures
@@ -65,7 +68,10 @@ actor Walks {
     /// The `above` of a range that was cut off just now.
     private var held: Int64?
     private let isLimited: Bool
-    /// Whether the last page took longer to write than to read: then MongoDB is the bottleneck, and more walks only fill the memory.
+    /// Records a second that one walk reads when nothing else takes its time.
+    private(set) var pace = 0
+    /// Whether the last page took longer to write than to read: then MongoDB is the bottleneck, and more walks than its cores can write
+    /// for only fill the memory.
     private var isWritingSlow = false
     private(set) var failure: (any Error)?
     /// Types whose associations are asked for with the records.
@@ -104,13 +110,13 @@ actor Walks {
 
     /// A range for one more walk, if one is open that can be begun and would make the sync faster.
     func next(isBudgetFree: Bool) -> Walk.Range? {
-        guard walked.isEmpty || isBudgetFree && !isWritingSlow && walked.count < FullSync.walksMax else { return nil }
+        let most = isWritingSlow ? FullSync.writersMax : FullSync.walksMax
+        guard walked.isEmpty || isBudgetFree && walked.count < most else { return nil }
         let range = walk.open.first { range in
             guard !walked.contains(range.above), range.above != held else { return false }
             if range.after != nil { return true }
             guard range.first != nil else { return true }
-            // The last one is still being cut: better that it waits, but not that everything does.
-            return cursors != nil && (range.through != nil || walk.isCut || walked.isEmpty)
+            return cursors != nil
         }
         if let range { walked.insert(range.above) }
         return range
@@ -174,7 +180,8 @@ actor Walks {
 
     func wrote(_ page: Page, of range: Walk.Range, in time: Duration) {
         written.remove(range.above)
-        isWritingSlow = time > page.took
+        pace = max(pace, page.pace(in: page.took))
+        isWritingSlow = page.pace(in: time) < pace
         learn(from: page)
     }
 

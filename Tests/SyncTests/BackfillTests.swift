@@ -27,7 +27,7 @@ import Testing
     }
 
     /// From a HubSpot far away, where cuts are ahead of the walks, and from one next door, where walks overtake them.
-    @Test(arguments: ListCursors.allCases, [0, 20])
+    @Test(arguments: ListCursors.allCases, [0, 50])
     func theWholeListIsMirroredWhateverItsCursorsSay(cursors: ListCursors, latencyMs: Int) async throws {
         try await Workbench.use(account: {
             BackfillTests.account(&$0)
