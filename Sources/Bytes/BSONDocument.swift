@@ -94,11 +94,24 @@ struct ElementPlace {
     let value: Range<Int>
 
     /// The element at `position`; nil at the end, and where the bytes are damaged.
-    fileprivate init?(_ document: UnsafeRawBufferPointer, at position: Int, before end: Int) {
-        guard position < end, let type = BSONType(rawValue: document[position]), let keyEnd = document.firstZero(in: position + 1..<end),
-            let size = ElementPlace.size(of: type, in: document, at: keyEnd + 1, before: end), size >= 0, keyEnd + 1 + size <= end
-        else { return nil }
-        self.type = type
+    @inline(__always) fileprivate init?(_ document: UnsafeRawBufferPointer, at position: Int, before end: Int) {
+        guard position < end, let keyEnd = document.firstZero(in: position + 1..<end) else { return nil }
+        let size: Int
+        // Most are strings, and telling all types apart takes longer than this.
+        if document[position] == BSONType.string.rawValue {
+            guard keyEnd + 5 <= end else { return nil }
+            let length = Int(ElementPlace.int32(document, at: keyEnd + 1))
+            guard length >= 0 else { return nil }
+            type = .string
+            size = length + 4
+        } else {
+            guard let other = BSONType(rawValue: document[position]),
+                let otherSize = ElementPlace.size(of: other, in: document, at: keyEnd + 1, before: end)
+            else { return nil }
+            type = other
+            size = otherSize
+        }
+        guard keyEnd + 1 + size <= end else { return nil }
         key = position + 1..<keyEnd
         value = keyEnd + 1..<keyEnd + 1 + size
     }
@@ -221,8 +234,14 @@ public struct BSONSlice: Sendable {
 
 extension UnsafeRawBufferPointer {
     /// Where a name ends.
-    func firstZero(in range: Range<Int>) -> Int? {
-        guard !range.isEmpty, let base = baseAddress, let zero = memchr(base + range.lowerBound, 0, range.count) else { return nil }
+    @inline(__always) func firstZero(in range: Range<Int>) -> Int? {
+        guard !range.isEmpty, let base = baseAddress else { return nil }
+        // Most names are shorter than a block.
+        if range.lowerBound + TextBlock.size <= count {
+            let length = TextBlock.lengthBeforeZero(base + range.lowerBound)
+            if length < TextBlock.size { return length < range.count ? range.lowerBound + length : nil }
+        }
+        guard let zero = memchr(base + range.lowerBound, 0, range.count) else { return nil }
         return UnsafeRawPointer(zero) - base
     }
 }

@@ -22,6 +22,8 @@ public struct TextMembers: Sendable {
 public struct MemberScanner: ~Copyable {
     private let names: [[UInt8]]
     private var writer: BSONWriter
+    /// Those of the object before, whose memory the next one's take.
+    private var values: [JSONReader.Slice?]
     /// Every name that came, by its hash: open addressing, a power of two of slots.
     private var slots: [Slot]
     private var slotsTaken = 0
@@ -47,6 +49,7 @@ public struct MemberScanner: ~Copyable {
     public init(lookingFor names: [[UInt8]]) {
         self.names = names
         writer = BSONWriter(capacity: 4096)
+        values = Array(repeating: nil, count: names.count)
         slots = Array(repeating: Slot(), count: 256)
         for (index, name) in names.enumerated() {
             let hash = name.withUnsafeBytes { MemberScanner.hash($0) }
@@ -63,7 +66,10 @@ public struct MemberScanner: ~Copyable {
         isUnusual = false
         writer.restart()
         let start = json
-        var values = [JSONReader.Slice?](repeating: nil, count: names.count)
+        var values: [JSONReader.Slice?] = []
+        swap(&values, &self.values)
+        for index in values.indices { values[index] = nil }
+        defer { self.values = values }
         var hasNUL = false
         var mayRepeat = false
         try json.enterObject()
@@ -83,6 +89,13 @@ public struct MemberScanner: ~Copyable {
         }
         let bson = writer.finished()
         return TextMembers(bson: mayRepeat ? try MemberScanner.withoutRepetition(start) : bson, wanted: values, hasNUL: hasNUL)
+    }
+
+    /// Writes another document in the same memory.
+    public mutating func document(_ body: (inout BSONWriter) -> Void) -> [UInt8] {
+        writer.restart()
+        body(&writer)
+        return writer.finished()
     }
 
     // MARK: The usual way

@@ -22,6 +22,9 @@ struct TextBlock {
         (hs_different_bits(text, other) | 1 << 16).trailingZeroBitCount
     }
 
+    /// How many of the first bytes are not zero, where as many can be read.
+    @inline(__always) static func lengthBeforeZero(_ text: UnsafeRawPointer) -> Int { (hs_zero_bits(text) | 1 << 16).trailingZeroBitCount }
+
     /// Copies all of the text that a block looks at.
     @inline(__always) static func copy(_ text: UnsafeRawPointer, to target: UnsafeMutableRawPointer) {
         target.storeBytes(of: text.loadUnaligned(as: SIMD16<UInt8>.self), as: SIMD16<UInt8>.self)

@@ -28,6 +28,13 @@ static inline uint32_t hs_high_bits(const void *text) {
     return hs_bits((hs_block) (bytes >= 0x80));
 }
 
+/* Which of sixteen bytes are zero. */
+static inline uint32_t hs_zero_bits(const void *text) {
+    hs_block bytes;
+    memcpy(&bytes, text, sizeof bytes);
+    return hs_bits((hs_block) (bytes == 0));
+}
+
 /* In which of sixteen bytes two texts differ. */
 static inline uint32_t hs_different_bits(const void *text, const void *other) {
     hs_block bytes, others;

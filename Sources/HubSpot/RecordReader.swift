@@ -69,7 +69,7 @@ package struct RecordReader: Sendable {
         return .success(
             Record(
                 type: type, id: id, createdAt: createdAt, updatedAt: updatedAt, archived: archived, archivedAt: instant(archivedAt),
-                mergedIds: mergedIds(properties, of: id, reader), fields: typed(properties, reader), properties: properties.bson,
+                mergedIds: mergedIds(properties, of: id, reader), fields: scanner.document { typed(properties, reader, to: &$0) }, properties: properties.bson,
                 associations: associations.complete, truncatedAssociations: associations.truncated))
     }
 
@@ -134,8 +134,7 @@ package struct RecordReader: Sendable {
 
     // MARK: What is made of them
 
-    private func typed(_ properties: TextMembers, _ reader: borrowing JSONReader) -> [UInt8] {
-        var writer = BSONWriter(capacity: 512)
+    private func typed(_ properties: TextMembers, _ reader: borrowing JSONReader, to writer: inout BSONWriter) {
         for (field, kind) in fieldKinds.enumerated() {
             let value = properties.wanted[field]
             switch kind {
@@ -146,7 +145,6 @@ package struct RecordReader: Sendable {
                 writer.append(field, of: fieldNames, date: instant?.milliseconds)
             }
         }
-        return writer.finish()
     }
 
     /// A finite number in decimal or scientific notation.

@@ -10,6 +10,8 @@ import Sync
 /// Reading records, from the mirror or straight from HubSpot.
 struct RecordRoutes {
     private static let limits = 1...1000
+    /// Records that are written on the thread of their connection; more would keep it from others' requests for too long.
+    private static let quickMax = 100
 
     let sources: ReadSources
     /// What was answered lately, to tell who has it that nothing has changed, without reading it again.
@@ -50,6 +52,11 @@ struct RecordRoutes {
 
     private func list(_ type: RecordType, _ request: Request, _ context: AppContext) async throws -> Response {
         let query = try query(type, request)
+        guard query.limit > RecordRoutes.quickMax else { return try await list(query, request, context) }
+        return try await withTaskExecutorPreference(globalConcurrentExecutor) { try await list(query, request, context) }
+    }
+
+    private func list(_ query: MirrorQuery, _ request: Request, _ context: AppContext) async throws -> Response {
         if let known = try known(.list(query), request) { return known }
         let revision = shown.revision
         let properties = request.text("properties").map { Set($0.split(separator: ",").map(String.init)) }
@@ -79,7 +86,7 @@ struct RecordRoutes {
         }
         let tag = source == .mirror ? EntityTag(listing.documents, "\(listing.total ?? -1)", listing.after ?? "") : nil
         return answer(request, listing.documents, tag, of: .list(query), at: revision) { $0.object { json in
-            json.key(type.rawValue)
+            json.key(query.type.rawValue)
             json.array { json in
                 for document in listing.documents { RecordJSON.write(document, properties: properties, to: &json) }
             }

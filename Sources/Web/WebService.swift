@@ -2,6 +2,7 @@ public import HubSpot
 import Glibc
 import HTTPTypes
 import Hummingbird
+import HummingbirdCore
 public import Logging
 import NIOConcurrencyHelpers
 import NIOCore
@@ -93,7 +94,7 @@ public struct WebService: Service, CustomStringConvertible, CustomReflectable {
         WebhookReceiver(
             verifier: settings.clientSecrets.isEmpty
                 ? nil : try SignatureVerifier(secrets: settings.clientSecrets, allowing: settings.signatureVersions),
-            rejections: rejections, publicURL: settings.webhookURL, trustsProxy: settings.trustsProxy, bodyMax: settings.webhookBodyMax, bodyTime: settings.connections.requestTime, writer: inboxWriter,
+            rejections: rejections, publicURL: settings.webhookURL, trustsProxy: settings.trustsProxy, bodyMax: settings.webhookBodyMax, writer: inboxWriter,
             pool: pool, account: account, counters: webhooks
         ).add(to: router)
         LoginRoutes(authentication: authentication).add(to: router)
@@ -164,10 +165,14 @@ public struct WebService: Service, CustomStringConvertible, CustomReflectable {
         let isListening = NIOLockedValueBox(false)
         let application = Application(
             responder: responder,
-            server: .http1(
-                configuration: .init(
-                    additionalChannelHandlers: [ConnectionWatch(connections)],
-                    httpDecoderConfiguration: .init(maxHeaderFieldSize: limits.headMax, maxHeaderListSize: limits.headMax))),
+            server: HTTPServerBuilder { [connections] responder in
+                LoopChannel(
+                    http: HTTP1Channel(
+                        responder: responder,
+                        configuration: .init(
+                            additionalChannelHandlers: [ConnectionWatch(connections)],
+                            httpDecoderConfiguration: .init(maxHeaderFieldSize: limits.headMax, maxHeaderListSize: limits.headMax))))
+            },
             configuration: ApplicationConfiguration(
                 // A burst of connections is not to be dropped by the kernel, which cuts this to its own limit.
                 address: .hostname(settings.host, port: settings.port), backlog: 4096),

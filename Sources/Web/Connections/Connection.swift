@@ -103,10 +103,18 @@ final class Connection: Sendable {
             return switch state.phase {
             case .silent where passed > TimeAmount(limits.idleTime): .idle
             case .head where passed > TimeAmount(limits.requestTime): .slowHead
-            case .leaving where passed > TimeAmount(limits.requestTime): .slowHead
-            case .body where passed > TimeAmount(limits.requestTime + ConnectionLimits.grace): .slowBody
+            case .leaving where passed > TimeAmount(limits.requestTime): .stalled
             default: nil
             }
+        }
+    }
+
+    /// Whether its body has taken too long; then nothing more is taken from it, and it has some time to be told so.
+    func isLate(_ limits: ConnectionLimits, at now: NIODeadline) -> Bool {
+        state.withLockedValue { state in
+            guard state.phase == .body, now - state.since > TimeAmount(limits.requestTime) else { return false }
+            state.enter(.leaving)
+            return true
         }
     }
 

@@ -25,8 +25,6 @@ public struct ConnectionLimits: Sendable {
         self.headMax = headMax
     }
 
-    /// Beyond `requestTime`, so that a handler that waited as long for the body can still say so.
-    static let grace: Duration = .seconds(5)
     /// Beyond `bodyMax`, so that who sends a little too much is told so.
     static let bodyGrace = 1 << 20
 }

@@ -1,3 +1,4 @@
+import HTTPTypes
 import Logging
 import Metrics
 import NIOConcurrencyHelpers
@@ -89,10 +90,18 @@ final class Connections: Sendable {
             let all = open.withLockedValue { Array($0.values) }
             let now = NIODeadline.now()
             for connection in all {
+                if connection.isLate(limits, at: now) { refuseBody(of: connection) }
                 if let reason = connection.excess(limits, at: now) { close(connection, reason) }
             }
             report(open: all.count)
         }
+    }
+
+    /// Whoever reads the body is told in its place, and answers; where nobody does, the connection ends.
+    private func refuseBody(of connection: Connection) {
+        connection.channel.pipeline.fireErrorCaught(
+            APIError(.requestTimeout, "slow_body", "The body took longer than REQUEST_TIMEOUT (\(limits.requestTime)) to arrive"))
+        count(.slowBody)
     }
 
     private func count(_ reason: Reason) { closed.withLockedValue { $0[reason, default: 0] += 1 } }

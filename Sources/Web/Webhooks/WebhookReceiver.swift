@@ -21,8 +21,6 @@ struct WebhookReceiver {
     let publicURL: String?
     let trustsProxy: Bool
     let bodyMax: Int
-    /// A body that takes longer would only hold memory.
-    let bodyTime: Duration
     let writer: InboxWriter
     let pool: Pool
     let account: AccountIdentity
@@ -35,7 +33,7 @@ struct WebhookReceiver {
     static let eventBytes = 1024
 
     init(
-        verifier: SignatureVerifier?, rejections: RejectionLog, publicURL: String?, trustsProxy: Bool, bodyMax: Int, bodyTime: Duration, writer: InboxWriter, pool: Pool,
+        verifier: SignatureVerifier?, rejections: RejectionLog, publicURL: String?, trustsProxy: Bool, bodyMax: Int, writer: InboxWriter, pool: Pool,
         account: AccountIdentity, counters: WebhookCounters
     ) {
         self.verifier = verifier
@@ -43,7 +41,6 @@ struct WebhookReceiver {
         self.publicURL = publicURL
         self.trustsProxy = trustsProxy
         self.bodyMax = bodyMax
-        self.bodyTime = bodyTime
         self.writer = writer
         self.pool = pool
         self.account = account
@@ -65,15 +62,7 @@ struct WebhookReceiver {
         }
         let reservation = MemoryBudget.Reservation(of: memory)
         defer { reservation.end() }
-        let body: [UInt8]
-        switch await read(request, reservation) {
-        case .whole(let bytes): body = bytes
-        case .tooLarge: throw reject("too_large", context, tooLarge)
-        case .busy: throw reject("busy", context, WebhookReceiver.busy)
-        case .slow: throw reject("slow", context, slow)
-        case .cut: throw reject("cut", context, WebhookReceiver.cut)
-        }
-
+        let body = try await read(request, reservation, context)
         let signed = SignedRequest(method: request.method.rawValue, uri: url(of: request), body: body) { request.headers[HTTPField.Name($0)!] }
         let version: SignatureVersion
         switch verifier.verify(signed, nowMs: receivedAt.milliseconds) {
@@ -111,36 +100,26 @@ struct WebhookReceiver {
         } }
     }
 
-    private enum Reading: Sendable { case whole([UInt8]), tooLarge, busy, slow, cut }
-
     /// The body, whose bytes count against the budget as they arrive: who announces much and sends little takes nothing from others.
-    private func read(_ request: Request, _ reservation: MemoryBudget.Reservation) async -> Reading {
+    private func read(_ request: Request, _ reservation: MemoryBudget.Reservation, _ context: AppContext) async throws -> [UInt8] {
         let announced = request.headers[.contentLength]
         // More than an integer holds is more than the limit.
-        guard announced.map({ Int($0) ?? .max }) ?? 0 <= bodyMax else { return .tooLarge }
-        return await withTaskGroup(of: Reading.self) { group in
-            group.addTask {
-                var body: [UInt8] = []
-                do {
-                    for try await part in request.body {
-                        guard body.count + part.readableBytes <= bodyMax else { return .tooLarge }
-                        guard reservation.take(part.readableBytes) else { return .busy }
-                        body.append(contentsOf: part.readableBytesView)
-                    }
-                } catch {
-                    // The connection ended or what came was no HTTP: the answer will hardly be read.
-                    return .cut
-                }
-                return announced.map { Int($0) == body.count } ?? true ? .whole(body) : .cut
+        guard announced.map({ Int($0) ?? .max }) ?? 0 <= bodyMax else { throw reject("too_large", context, tooLarge) }
+        var body: [UInt8] = []
+        do {
+            for try await part in request.body {
+                guard body.count + part.readableBytes <= bodyMax else { throw reject("too_large", context, tooLarge) }
+                guard reservation.take(part.readableBytes) else { throw reject("busy", context, WebhookReceiver.busy) }
+                body.append(contentsOf: part.readableBytesView)
             }
-            group.addTask {
-                do { try await Task.sleep(for: bodyTime) } catch { return .cut }  // cancelled: the other one won
-                return .slow
-            }
-            let first = await group.next() ?? .cut
-            group.cancelAll()
-            return first
+        } catch let error as APIError {
+            throw error.status == .requestTimeout ? reject("slow", context, error) : error
+        } catch {
+            // The connection ended or what came was no HTTP: the answer will hardly be read.
+            throw reject("cut", context, WebhookReceiver.cut)
         }
+        guard announced.map({ Int($0) == body.count }) ?? true else { throw reject("cut", context, WebhookReceiver.cut) }
+        return body
     }
 
     private func store(_ delivery: Delivery, _ context: AppContext) async throws {
@@ -174,7 +153,6 @@ struct WebhookReceiver {
     private static let busy = APIError(.serviceUnavailable, "busy", "Too many bodies are being read; send it again", retryAfter: .seconds(1))
     private static let tooMany = APIError(
         .contentTooLarge, "too_many_events", "The body has more than \(WebhookBody.eventsMax) events, merged ids counted in; HubSpot sends 100")
-    private var slow: APIError { APIError(.requestTimeout, "slow_body", "The body took longer than REQUEST_TIMEOUT (\(bodyTime)) to arrive") }
     private static let cut = APIError(.badRequest, "incomplete_body", "The body ended before it was whole")
     private var tooLarge: APIError { APIError(.contentTooLarge, "body_too_large", "The body is larger than WEBHOOK_MAX_BODY (\(bodyMax) bytes)") }
 }
