@@ -90,7 +90,7 @@ extension EndToEnd {
                             String(
                                 format: "%d contacts: %.1f s, %.0f a second, %.1f µs of processor time each; resident %.0f MB idle, at most %.0f MB",
                                 count, took, Double(count) / took, cpu / Double(count) * 1e6, idle.now, memory.peak))
-                        if try ServiceProcess.isRelease { #expect(memory.peak < 200) }
+                        if try ServiceProcess.isRelease { #expect(memory.peak < 100) }
                         if count == counts.last { try await expectQuickPage(service, count) }
                     }
                 }
