@@ -113,10 +113,8 @@ actor Walks {
         let most = isWritingSlow ? FullSync.writersMax : FullSync.walksMax
         guard walked.isEmpty || isBudgetFree && walked.count < most else { return nil }
         let range = walk.open.first { range in
-            guard !walked.contains(range.above), range.above != held else { return false }
-            if range.after != nil { return true }
-            guard range.first != nil else { return true }
-            return cursors != nil
+            let isKnownWhere = range.after != nil || range.first == nil || cursors != nil
+            return isKnownWhere && !walked.contains(range.above) && range.above != held
         }
         if let range { walked.insert(range.above) }
         return range

@@ -109,8 +109,10 @@ final class Connection: Sendable {
         }
     }
 
-    /// Whether its body has taken too long; then nothing more is taken from it, and it has some time to be told so.
-    func isLate(_ limits: ConnectionLimits, at now: NIODeadline) -> Bool {
+    /// Gives its body up when that has taken too long: nothing more is taken from it, and it has some time to be told so.
+    ///
+    /// - Returns: whether it did so now.
+    func leaveWhenLate(_ limits: ConnectionLimits, at now: NIODeadline) -> Bool {
         state.withLockedValue { state in
             guard state.phase == .body, now - state.since > TimeAmount(limits.requestTime) else { return false }
             state.enter(.leaving)

@@ -90,7 +90,7 @@ final class Connections: Sendable {
             let all = open.withLockedValue { Array($0.values) }
             let now = NIODeadline.now()
             for connection in all {
-                if connection.isLate(limits, at: now) { refuseBody(of: connection) }
+                if connection.leaveWhenLate(limits, at: now) { refuseBody(of: connection) }
                 if let reason = connection.excess(limits, at: now) { close(connection, reason) }
             }
             report(open: all.count)
