@@ -22,6 +22,8 @@ public struct SimulatorSettings: Sendable {
     public var deals = 300
     /// Set values of each seeded record; the rest is null.
     public var propertiesPerRecord = 60
+    /// HubSpot's own property definitions of each type, at most; those that every record has a value for are always there.
+    public var standardProperties = 1000
     /// Property definitions of each type beyond HubSpot's own.
     public var customProperties = 20
     /// Records of each type that are in the recycle bin from the start.

@@ -25,6 +25,7 @@ struct SimulateCommand: AsyncParsableCommand {
     @Option(help: "Companies from the start.") var companies = 200
     @Option(help: "Deals from the start.") var deals = 300
     @Option(help: "Set values of each record.") var properties = 60
+    @Option(help: "HubSpot's own property definitions, per type, at most.") var standardProperties = 1000
     @Option(help: "Property definitions beyond HubSpot's own, per type.") var customProperties = 20
     @Option(help: "The same seed gives the same records.") var seed: UInt64 = 1
     @Option(help: "The access token that it accepts. Default: HUBSPOT_ACCESS_TOKEN, else a fixed one.") var token: String?
@@ -43,8 +44,8 @@ struct SimulateCommand: AsyncParsableCommand {
     func validate() throws {
         guard Rules.RateLimit(rateLimit) != nil else { throw ValidationError("--rate-limit must look like 190/10s.") }
         guard (0...1).contains(faults) else { throw ValidationError("--faults must be from 0 to 1.") }
-        guard contacts >= 0, companies >= 0, deals >= 0, properties >= 0, customProperties >= 0, latencyMs >= 0, changesPerSecond >= 0,
-            (0...65_535).contains(port)
+        guard contacts >= 0, companies >= 0, deals >= 0, properties >= 0, standardProperties >= 0, customProperties >= 0, latencyMs >= 0,
+            changesPerSecond >= 0, (0...65_535).contains(port)
         else { throw ValidationError("Numbers must not be negative, and a port is at most 65535.") }
     }
 
@@ -57,6 +58,7 @@ struct SimulateCommand: AsyncParsableCommand {
         settings.companies = companies
         settings.deals = deals
         settings.propertiesPerRecord = properties
+        settings.standardProperties = standardProperties
         settings.customProperties = customProperties
         settings.seed = seed
         settings.portalId = portalId

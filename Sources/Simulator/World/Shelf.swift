@@ -20,7 +20,7 @@ struct Shelf: Sendable {
 
     init(type: RecordType, count: Int, settings: SimulatorSettings) {
         self.type = type
-        let catalog = PropertyCatalog(type: type, custom: settings.customProperties)
+        let catalog = PropertyCatalog(type: type, standard: settings.standardProperties, custom: settings.customProperties)
         self.catalog = catalog
         seeds = SeededRecords(
             type: type, count: count, seed: settings.seed, properties: catalog.seeded, valuesPerRecord: settings.propertiesPerRecord
