@@ -44,6 +44,7 @@ let package = Package(
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CSIMD"),
+        .systemLibrary(name: "CMalloc"),
         .target(name: "Model", swiftSettings: pointerFree),
         .target(name: "Bytes", dependencies: ["Model", "CSIMD"], swiftSettings: settings + quick),
         .target(name: "Rules", dependencies: ["Model"], swiftSettings: pointerFree),
@@ -74,7 +75,7 @@ let package = Package(
         .executableTarget(
             name: "hubspot-sync",
             dependencies: [
-                "Model", "Bytes", "Rules", "Signature", "Mongo", "Store", "Curl", "HubSpot", "Sync", "Web", "Simulator",
+                "Model", "Bytes", "Rules", "Signature", "Mongo", "Store", "Curl", "HubSpot", "Sync", "Web", "Simulator", "CMalloc",
                 logging, metrics, lifecycle, signals,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),

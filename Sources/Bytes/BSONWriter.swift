@@ -103,7 +103,7 @@ public struct BSONWriter: ~Copyable {
 
     public mutating func append(_ key: String, array strings: [String]) {
         array(key) { array in
-            for (index, value) in strings.enumerated() { array.append(String(index), value) }
+            for (index, value) in strings.enumerated() { array.append(at: index, value) }
         }
     }
 
@@ -112,9 +112,26 @@ public struct BSONWriter: ~Copyable {
         try nested(body)
     }
 
-    /// An array: `body` appends its elements under the keys "0", "1", ….
+    /// An array: `body` appends its elements at 0, 1, ….
     public mutating func array(_ key: String, _ body: (inout BSONWriter) throws -> Void) rethrows {
         element(.array, key)
+        try nested(body)
+    }
+
+    /// A string as an array's element: `prefix`, then `value`.
+    public mutating func append(at index: Int, prefix: String = "", _ value: String) {
+        element(.string, at: index)
+        let start = bytes.count
+        bytes.append(littleEndian: Int32(0))
+        bytes.append(utf8: prefix)
+        bytes.append(utf8: value)
+        bytes.append(0)
+        bytes.patch(Int32(bytes.count - start - 4), at: start)
+    }
+
+    /// A document as an array's element.
+    public mutating func document(at index: Int, _ body: (inout BSONWriter) throws -> Void) rethrows {
+        element(.document, at: index)
         try nested(body)
     }
 
@@ -212,11 +229,29 @@ public struct BSONWriter: ~Copyable {
         cString(key)
     }
 
+    /// Names are short: to look at their bytes one by one takes less than to call for it.
     private mutating func cString(_ text: String) {
         var text = text
         text.withUTF8 { text in
-            precondition(text.isEmpty || memchr(text.baseAddress!, 0, text.count) == nil, "a BSON name or pattern holds no NUL")
-            bytes.append(UnsafeRawBufferPointer(text))
+            bytes.reserve(text.count + 1)
+            let end = bytes.end
+            for (offset, byte) in text.enumerated() {
+                precondition(byte != 0, "a BSON name or pattern holds no NUL")
+                end.storeBytes(of: byte, toByteOffset: offset, as: UInt8.self)
+            }
+            end.storeBytes(of: 0, toByteOffset: text.count, as: UInt8.self)
+            bytes.advance(by: text.count + 1)
+        }
+    }
+
+    /// As the name of an array's element.
+    private mutating func element(_ type: BSONType, at index: Int) {
+        bytes.append(type.rawValue)
+        var power = 1
+        while power * 10 <= index { power *= 10 }
+        while power > 0 {
+            bytes.append(UInt8(truncatingIfNeeded: 48 + index / power % 10))
+            power /= 10
         }
         bytes.append(0)
     }

@@ -184,6 +184,12 @@ public struct JSONReader: Sendable {
         slice.isEscaped ? String(decoding: unescaped(slice), as: UTF8.self) : String(decoding: bytes[slice.range], as: UTF8.self)
     }
 
+    /// As `text`, but `known` itself where that is the text, which takes no memory of its own.
+    public func text(_ slice: Slice, likely known: String?) -> String {
+        guard var known, !slice.isEscaped, known.withUTF8({ isEqual(slice, $0) }) else { return text(slice) }
+        return known
+    }
+
     /// The string's characters as UTF-8, escapes resolved; a lone surrogate becomes U+FFFD, as in JavaScript's `TextEncoder`.
     public func unescaped(_ slice: Slice) -> [UInt8] {
         guard slice.isEscaped else { return Array(bytes[slice.range]) }
@@ -202,21 +208,34 @@ public struct JSONReader: Sendable {
         (slice.isEscaped || slice.range.count == text.utf8CodeUnitCount) && equals(slice, text)
     }
 
-    @usableFromInline func equals(_ slice: Slice, _ text: StaticString) -> Bool { withCharacters(of: slice) { $0.equals(text) } }
+    @usableFromInline func equals(_ slice: Slice, _ text: StaticString) -> Bool {
+        guard !slice.isEscaped else { return withCharacters(of: slice) { $0.equals(text) } }
+        return isEqual(slice, UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    /// Whether an unescaped string has these bytes.
+    private func isEqual(_ slice: Slice, _ text: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard let start = text.baseAddress, slice.range.count == text.count else { return slice.range.isEmpty && text.isEmpty }
+        return bytes.withUnsafeBytes { memcmp($0.baseAddress! + slice.range.lowerBound, start, text.count) == 0 }
+    }
 
     /// A string, or nil for any other kind of value, which is read and forgotten.
-    public mutating func stringOrSkip() throws(JSONError) -> String? {
+    ///
+    /// - Parameter known: what the string may well be.
+    public mutating func stringOrSkip(likely known: String? = nil) throws(JSONError) -> String? {
         guard try peek() == .string else {
             try skip()
             return nil
         }
-        return text(try string())
+        return text(try string(), likely: known)
     }
 
     /// An integer written as a number or as a string of digits; nil for anything else, which is read and forgotten.
     public mutating func integerOrSkip() throws(JSONError) -> Int64? {
         switch try peek() {
-        case .number: return Int64(decimal: bytes[try number()])
+        case .number:
+            let digits = try number()
+            return bytes.withUnsafeBytes { Int64(decimal: UnsafeRawBufferPointer(rebasing: $0[digits])) }
         case .string: return Int64(decimal: unescaped(try string())[...])
         default:
             try skip()

@@ -9,7 +9,16 @@ public struct RecordKey: Sendable, Hashable, Comparable, CustomStringConvertible
     }
 
     /// `contacts:151`
-    public var description: String { type.rawValue + ":" + id }
+    public var description: String { prefix + id }
+
+    /// `contacts:`
+    public var prefix: String {
+        switch type {
+        case .contacts: "contacts:"
+        case .companies: "companies:"
+        case .deals: "deals:"
+        }
+    }
 
     /// Reads what `description` prints.
     public init?(_ description: String) {

@@ -13,18 +13,18 @@ extension Delivery {
         writer.append("leaseUntil", date: leaseUntil.milliseconds)
         var keys: [RecordKey] = []
         keys.reserveCapacity(events.count)
-        for event in events { event.addKeys(to: &keys) }
+        for index in events.indices { events[index].addKeys(to: &keys) }
         keys.sort()
         writer.append("types", array: RecordType.allCases.sorted().filter { type in keys.contains { $0.type == type } }.map(\.rawValue))
         writer.array("records") { array in
             var count = 0
-            for (index, key) in keys.enumerated() where index == 0 || key != keys[index - 1] {
-                array.append(String(count), key.description)
+            for index in keys.indices where index == 0 || keys[index] != keys[index - 1] {
+                array.append(at: count, prefix: keys[index].prefix, keys[index].id)
                 count += 1
             }
         }
         writer.array("events") { array in
-            for (index, event) in events.enumerated() { array.document(String(index)) { event.write(to: &$0) } }
+            for index in events.indices { events[index].write(to: &array, at: index) }
         }
         return writer.finish()
     }
@@ -63,23 +63,26 @@ extension WebhookEvent {
         if let to { keys.append(to) }
     }
 
-    func write(to writer: inout BSONWriter) {
-        writer.append("subscriptionType", subscriptionType)
-        if let type { writer.append("type", type.rawValue) }
-        if let verb { writer.append("verb", verb.rawValue) }
-        if let objectId { writer.append("objectId", objectId) }
-        if let occurredAt { writer.append("occurredAt", date: occurredAt.milliseconds) }
-        if let eventId { writer.append("eventId", eventId) }
-        if let subscriptionId { writer.append("subscriptionId", subscriptionId) }
-        if let portalId { writer.append("portalId", portalId) }
-        if isForeign { writer.append("isForeign", true) }
-        if let attemptNumber { writer.append("attemptNumber", attemptNumber) }
-        if let propertyName { writer.append("propertyName", propertyName) }
-        if let primaryId { writer.append("primaryObjectId", primaryId) }
-        if !mergedIds.isEmpty { writer.append("mergedObjectIds", array: mergedIds) }
-        if let newId { writer.append("newObjectId", newId) }
-        if let from { writer.append("from", from.description) }
-        if let to { writer.append("to", to.description) }
+    /// As an element of the array `events`.
+    fileprivate func write(to array: inout BSONWriter, at index: Int) {
+        array.document(at: index) { writer in
+            writer.append("subscriptionType", subscriptionType)
+            if let type { writer.append("type", type.rawValue) }
+            if let verb { writer.append("verb", verb.rawValue) }
+            if let objectId { writer.append("objectId", objectId) }
+            if let occurredAt { writer.append("occurredAt", date: occurredAt.milliseconds) }
+            if let eventId { writer.append("eventId", eventId) }
+            if let subscriptionId { writer.append("subscriptionId", subscriptionId) }
+            if let portalId { writer.append("portalId", portalId) }
+            if isForeign { writer.append("isForeign", true) }
+            if let attemptNumber { writer.append("attemptNumber", attemptNumber) }
+            if let propertyName { writer.append("propertyName", propertyName) }
+            if let primaryId { writer.append("primaryObjectId", primaryId) }
+            if !mergedIds.isEmpty { writer.append("mergedObjectIds", array: mergedIds) }
+            if let newId { writer.append("newObjectId", newId) }
+            if let from { writer.append("from", from.description) }
+            if let to { writer.append("to", to.description) }
+        }
     }
 
     init(element: BSONElement) {

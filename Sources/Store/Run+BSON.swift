@@ -70,7 +70,7 @@ extension TypeProgress {
 extension Walk {
     fileprivate func write(to writer: inout BSONWriter) {
         writer.array("open") { array in
-            for (index, range) in open.enumerated() { array.document("\(index)") { range.write(to: &$0) } }
+            for (index, range) in open.enumerated() { array.document(at: index) { range.write(to: &$0) } }
         }
         writer.append("isCut", isCut)
     }

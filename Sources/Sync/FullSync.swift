@@ -13,8 +13,8 @@ struct FullSync: Sendable {
     static let walksMax = 32
     /// Walks of one type at once when MongoDB is slower than HubSpot: one connection keeps one of its cores busy.
     static let writersMax = 4
-    /// Records of one walk that are written together, when pages come faster than they can be written.
-    static let writtenMax = 200
+    /// Bytes of one walk's records that are written together, when pages come faster than they can be written.
+    static let writtenMax = 3 << 18
     /// Ids that are looked up in the mirror at once after the walk, and batches of them that are asked for at once.
     static let leftoversMax = 10_000
     static let leftoverCallsMax = 8
@@ -175,7 +175,8 @@ struct FullSync: Sendable {
     ) async throws -> Page? {
         guard let after else { return nil }
         var pages = try await page(job, after: after, left, properties, walks)
-        while let after = pages.after, pages.count < min(left, FullSync.writtenMax), await walks.mayReadOn(behind: pages, in: range) {
+        while let after = pages.after, pages.count < min(left, MirrorWriter.batchMax), pages.bytes < FullSync.writtenMax,
+            await walks.mayReadOn(behind: pages, in: range) {
             pages.append(try await page(job, after: after, left - pages.count, properties, walks))
         }
         return pages

@@ -12,6 +12,8 @@ struct Page: Sendable {
     private(set) var took: Duration
     /// Of all records, failed ones too, as far as they are known and are numbers.
     private(set) var ids: [Int64]
+    /// What the records weigh.
+    private(set) var bytes: Int
 
     init(_ page: RecordPage, readAt: Timestamp, took: Duration) {
         records = page.records
@@ -20,6 +22,7 @@ struct Page: Sendable {
         self.readAt = readAt
         self.took = took
         ids = (page.records.map(\.id) + page.failures.compactMap(\.id)).compactMap { Int64($0) }
+        bytes = page.records.reduce(0) { $0 + $1.properties.count }
     }
 
     var count: Int { records.count + failures.count }
@@ -33,6 +36,7 @@ struct Page: Sendable {
         after = next.after
         took += next.took
         ids += next.ids
+        bytes += next.bytes
     }
 
     /// Those up to `last`, and whether the range ends with them.

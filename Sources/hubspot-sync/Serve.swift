@@ -1,3 +1,4 @@
+import CMalloc
 import Curl
 import Glibc
 import HubSpot
@@ -14,6 +15,8 @@ import Web
 func serve(_ settings: Settings) async throws {
     let logger = Logger(label: "hubspot-sync")
     signal(SIGPIPE, SIG_IGN)
+    // Each heap keeps what was freed in it. The C library has eight a core, and threads that take turns would fill them all.
+    _ = mallopt(M_ARENA_MAX, CInt(clamping: sysconf(CInt(_SC_NPROCESSORS_ONLN))))
     let metrics = PrometheusMetrics(version: Build.version, help: PrometheusMetrics.help)
     MetricsSystem.bootstrap(metrics)
     let database: MongoDatabase, receiving: MongoDatabase

@@ -18,20 +18,40 @@ package enum WebhookBody {
     package static func events(in body: [UInt8]) throws -> [WebhookEvent] {
         var json = JSONReader(body)
         var events: [WebhookEvent] = []
+        var subject = Subject("")
         var weight = 0
         try json.enterArray()
         while try json.nextElement() {
-            let event = try event(&json)
-            weight += event.weight
+            events.append(WebhookEvent(subscriptionType: ""))
+            try read(&json, &subject, into: &events[events.count - 1])
+            weight += events[events.count - 1].weight
             guard weight <= eventsMax else { throw TooManyEvents() }
-            events.append(event)
         }
         try json.finish()
         return events
     }
 
-    private static func event(_ json: inout JSONReader) throws -> WebhookEvent {
-        var event = WebhookEvent(subscriptionType: "")
+    /// What a subscription type says.
+    private struct Subject {
+        let subscriptionType: String
+        let verb: WebhookEvent.Verb?
+        /// nil for one that is not mirrored, and where the event says it itself.
+        let type: RecordType?
+        /// The event says its type itself.
+        let isGeneric: Bool
+
+        init(_ text: String) {
+            subscriptionType = text
+            let dot = text.utf8.firstIndex(of: UInt8(ascii: "."))
+            verb = dot.flatMap { WebhookEvent.Verb(rawValue: String(text[text.utf8.index(after: $0)...])) }
+            let subject = dot.map { text[..<$0] }
+            isGeneric = subject == "object"
+            type = RecordType.allCases.first { subject == $0.singular[...] }
+        }
+    }
+
+    /// - Parameter subject: the last event's: most events of a body have the same.
+    private static func read(_ json: inout JSONReader, _ subject: inout Subject, into event: inout WebhookEvent) throws {
         var eventType: String?
         var objectTypeId: String?
         var associationType: String?
@@ -42,7 +62,7 @@ package enum WebhookBody {
         try json.enterObject()
         while let key = try json.nextKey() {
             if json.matches(key, "subscriptionType") {
-                event.subscriptionType = try text(&json) ?? ""
+                event.subscriptionType = try text(&json, likely: subject.subscriptionType) ?? ""
             } else if json.matches(key, "eventType") {
                 eventType = try text(&json)
             } else if json.matches(key, "objectId") {
@@ -82,12 +102,9 @@ package enum WebhookBody {
             }
         }
         if event.subscriptionType.isEmpty { event.subscriptionType = eventType ?? "" }
-        let name = event.subscriptionType.utf8
-        if let dot = name.firstIndex(of: UInt8(ascii: ".")) {
-            event.verb = WebhookEvent.Verb(rawValue: String(event.subscriptionType[name.index(after: dot)...]))
-            let subject = event.subscriptionType[..<dot]
-            event.type = subject == "object" ? type(ofId: objectTypeId) : RecordType.allCases.first { $0.singular == subject }
-        }
+        if event.subscriptionType != subject.subscriptionType { subject = Subject(event.subscriptionType) }
+        event.verb = subject.verb
+        event.type = subject.isGeneric ? type(ofId: objectTypeId) : subject.type
         if event.verb == .associationChange {
             let ends = associationType.map(ends) ?? (nil, nil)
             let fromType = ends.0 ?? type(ofId: fromTypeId) ?? event.type
@@ -97,7 +114,6 @@ package enum WebhookBody {
             event.type = event.type ?? fromType
             event.objectId = event.objectId ?? fromId
         }
-        return event
     }
 
     private static func type(ofId id: String?) -> RecordType? {
@@ -133,8 +149,8 @@ package enum WebhookBody {
     }
 
     /// A text as far as it is kept; a character that the cut goes through becomes U+FFFD.
-    private static func text(_ json: inout JSONReader) throws(JSONError) -> String? {
-        try json.stringOrSkip().map { $0.utf8.count <= textMax ? $0 : String(decoding: $0.utf8.prefix(textMax), as: UTF8.self) }
+    private static func text(_ json: inout JSONReader, likely known: String? = nil) throws(JSONError) -> String? {
+        try json.stringOrSkip(likely: known).map { $0.utf8.count <= textMax ? $0 : String(decoding: $0.utf8.prefix(textMax), as: UTF8.self) }
     }
 
     /// What a BSON date and JavaScript can hold.
