@@ -38,7 +38,10 @@ public struct Fingerprint: Sendable {
         mix(tail)
     }
 
-    public mutating func add(_ text: String) { add(Array(text.utf8)) }
+    public mutating func add(_ text: String) {
+        var text = text
+        text.withUTF8 { add(UnsafeRawBufferPointer($0)) }
+    }
 
     /// The fingerprint of all that was added, in the type that BSON has for it.
     public var value: Int64 {

@@ -9,16 +9,7 @@ public struct RecordKey: Sendable, Hashable, Comparable, CustomStringConvertible
     }
 
     /// `contacts:151`
-    public var description: String { prefix + id }
-
-    /// `contacts:`
-    public var prefix: String {
-        switch type {
-        case .contacts: "contacts:"
-        case .companies: "companies:"
-        case .deals: "deals:"
-        }
-    }
+    public var description: String { type.keyPrefix + id }
 
     /// Reads what `description` prints.
     public init?(_ description: String) {

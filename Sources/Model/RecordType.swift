@@ -20,6 +20,15 @@ public enum RecordType: String, Sendable, CaseIterable, Codable, Hashable, Compa
         }
     }
 
+    /// What the description of a record's key begins with.
+    public var keyPrefix: String {
+        switch self {
+        case .contacts: "contacts:"
+        case .companies: "companies:"
+        case .deals: "deals:"
+        }
+    }
+
     /// The property that a search for changed records filters and sorts by. The wrong one finds nothing, without an error.
     ///
     /// - Source: platform page, section 5.6.

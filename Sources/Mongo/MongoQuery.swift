@@ -62,3 +62,14 @@ public struct MongoQuery: Sendable {
 extension Duration {
     var wholeMilliseconds: Int64 { components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000 }
 }
+
+extension BSONValue {
+    /// `{$in: […]}`: what equals any of the texts, each behind `prefix`.
+    public static func anyOf(_ texts: some Swift.Collection<String>, prefix: String = "") -> BSONValue {
+        var writer = BSONWriter(capacity: 32 + texts.count * 32)
+        writer.array("$in") { array in
+            for (index, text) in texts.enumerated() { array.append(at: index, prefix: prefix, text) }
+        }
+        return .document(BSONDocument(bytes: writer.finish()))
+    }
+}

@@ -42,13 +42,13 @@ public struct DefinitionStore: Sendable {
             }
             if !unchanged.isEmpty {
                 writes.append(
-                    .updateMany(["_id": ["$in": .strings(unchanged)]], update: ["$max": ["lastSyncedAt": .date(now.milliseconds)]]))
+                    .updateMany(["_id": .anyOf(unchanged)], update: ["$max": ["lastSyncedAt": .date(now.milliseconds)]]))
             }
             let vanished = stored.filter { !listed.contains($0.key) && !$0.value.archived }.map(\.key).sorted()
             if !vanished.isEmpty {
                 writes.append(
                     .updateMany(
-                        ["_id": ["$in": .strings(vanished)], "lastSyncedAt": isOlder],
+                        ["_id": .anyOf(vanished), "lastSyncedAt": isOlder],
                         update: [
                             "$set": [
                                 "archived": true, "archivedAt": .date(now.milliseconds), "lastSyncedAt": .date(now.milliseconds),

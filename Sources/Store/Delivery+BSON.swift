@@ -19,7 +19,7 @@ extension Delivery {
         writer.array("records") { array in
             var count = 0
             for index in keys.indices where index == 0 || keys[index] != keys[index - 1] {
-                array.append(at: count, prefix: keys[index].prefix, keys[index].id)
+                array.append(at: count, prefix: keys[index].type.keyPrefix, keys[index].id)
                 count += 1
             }
         }

@@ -133,7 +133,7 @@ public struct Inbox: Sendable {
         if !done.isEmpty {
             writes.append(
                 .updateMany(
-                    ["_id": ["$in": .strings(done)]],
+                    ["_id": .anyOf(done)],
                     update: [
                         "$set": [
                             "state": .string(Delivery.State.done.rawValue), "finishedAt": .date(now.milliseconds), "expireAt": expireAt,
@@ -203,7 +203,7 @@ public struct Inbox: Sendable {
         if let state = query.state { filter.append(("state", .string(state.rawValue))) }
         if let id = query.hubspotId {
             let keys = (query.type.map { [$0] } ?? RecordType.allCases).map { RecordKey($0, id).description }
-            filter.append(("records", ["$in": .strings(keys)]))
+            filter.append(("records", .anyOf(keys)))
         } else if let type = query.type {
             filter.append(("types", .string(type.rawValue)))
         }

@@ -83,7 +83,7 @@ enum MirrorDocument {
     ///
     /// - Parameter readAt: those that were read later stay.
     static func dissociate(_ others: [String], from id: String, of type: RecordType, readAt: Timestamp? = nil) -> MongoWrite {
-        var filter: [(String, BSONValue)] = [("_id", ["$in": .strings(others)])]
+        var filter: [(String, BSONValue)] = [("_id", .anyOf(others))]
         if let readAt { filter.append((associatedAt(type), ["$not": ["$gt": .date(readAt.milliseconds)]])) }
         return .updateMany(
             BSONDocument(filter), update: ["$pull": .document(BSONDocument([("associations.\(type.rawValue)", .string(id))]))])

@@ -22,7 +22,7 @@ extension MirrorReader {
         return try await database.run { client in
             var unlike: [String] = []
             let query = MongoQuery(
-                ["_id": ["$in": .strings(ids)]], projection: ["archived": 1, "hubspotUpdatedAt": 1], batchSize: ids.count + 1)
+                ["_id": .anyOf(ids)], projection: ["archived": 1, "hubspotUpdatedAt": 1], batchSize: ids.count + 1)
             try client.find(query, in: type.rawValue) { document in
                 guard let id = document["_id"]?.string else { return }
                 let isOlder = inBin[id].map { document["hubspotUpdatedAt"]?.milliseconds ?? 0 < $0 } ?? true

@@ -12,7 +12,7 @@ extension MirrorReader {
     public func documents(of ids: [String], _ type: RecordType) async throws -> [String: BSONDocument] {
         try await database.run { client in
             var documents: [String: BSONDocument] = [:]
-            try client.find(MongoQuery(["_id": ["$in": .strings(ids)]], batchSize: ids.count + 1), in: type.rawValue) { document in
+            try client.find(MongoQuery(["_id": .anyOf(ids)], batchSize: ids.count + 1), in: type.rawValue) { document in
                 if let id = document["_id"]?.string { documents[id] = document }
             }
             return documents
@@ -23,7 +23,7 @@ extension MirrorReader {
     public func known(_ ids: [String], of type: RecordType) async throws -> Set<String> {
         try await database.run { client in
             var known: Set<String> = []
-            try client.find(MongoQuery(["_id": ["$in": .strings(ids)]], projection: ["_id": 1]), in: type.rawValue) { document in
+            try client.find(MongoQuery(["_id": .anyOf(ids)], projection: ["_id": 1]), in: type.rawValue) { document in
                 if let id = document["_id"]?.string { known.insert(id) }
             }
             return known

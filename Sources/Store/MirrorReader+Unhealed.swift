@@ -23,7 +23,7 @@ extension MirrorReader {
         try await database.run { client in
             var found: [String] = []
             let query = MongoQuery(
-                ["_id": ["$in": .strings(ids)], "archived": false, "syncStatus": ["$ne": .string(SyncStatus.synced.rawValue)]],
+                ["_id": .anyOf(ids), "archived": false, "syncStatus": ["$ne": .string(SyncStatus.synced.rawValue)]],
                 projection: ["_id": 1])
             try client.find(query, in: type.rawValue) { if let id = $0["_id"]?.string { found.append(id) } }
             return found

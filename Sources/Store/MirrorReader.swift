@@ -71,7 +71,7 @@ public struct MirrorReader: Sendable {
         try await database.run { client in
             var versions: [String: Timestamp] = [:]
             let query = MongoQuery(
-                ["_id": ["$in": .strings(ids)], "archived": false, "syncStatus": ["$ne": .string(SyncStatus.error.rawValue)]],
+                ["_id": .anyOf(ids), "archived": false, "syncStatus": ["$ne": .string(SyncStatus.error.rawValue)]],
                 projection: ["hubspotUpdatedAt": 1])
             try client.find(query, in: type.rawValue) { document in
                 guard let id = document["_id"]?.string, let updatedAt = document["hubspotUpdatedAt"]?.milliseconds else { return }

@@ -94,7 +94,7 @@ public final class MirrorWatch: Sendable {
     }
 
     private static let stages: [BSONDocument] = [
-        ["$match": ["$or": [["ns.coll": ["$in": .strings(RecordType.allCases.map(\.rawValue))]], ["operationType": "dropDatabase"]]]],
+        ["$match": ["$or": [["ns.coll": .anyOf(RecordType.allCases.map(\.rawValue))], ["operationType": "dropDatabase"]]]],
         ["$project": ["operationType": 1]],
     ]
 }

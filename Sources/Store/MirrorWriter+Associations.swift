@@ -27,7 +27,7 @@ extension MirrorWriter {
                 var writes: [MongoWrite] = [], ends: [MongoWrite] = [], added: [String: Set<String>] = [:]
                 // Looking first is cheap, and most are equal already.
                 let query = MongoQuery(
-                    ["_id": ["$in": .strings(batch)]],
+                    ["_id": .anyOf(batch)],
                     projection: BSONDocument([(field, 1), (MirrorDocument.associatedAt(other), 1)]), batchSize: batch.count + 1)
                 try client.find(query, in: type.rawValue) { document in
                     guard let id = document["_id"]?.string, let wanted = ids[id] else { return }
@@ -54,7 +54,7 @@ extension MirrorWriter {
     /// promises no event of it.
     public func dissociateArchived(_ ids: [String], of type: RecordType) async throws {
         guard !ids.isEmpty else { return }
-        try await writing { try MirrorWriter.dissociate(["_id": ["$in": .strings(ids)], "archived": true], of: type, by: $0) }
+        try await writing { try MirrorWriter.dissociate(["_id": .anyOf(ids), "archived": true], of: type, by: $0) }
     }
 
     static func dissociate(_ filter: BSONDocument, of type: RecordType, by client: borrowing MongoClient) throws {
@@ -84,7 +84,7 @@ extension MirrorWriter {
             var left = try Tombstones.buried(ends, of: other, by: client)
             // One that the mirror has known to be deleted for longer was restored.
             let query = MongoQuery(
-                ["_id": ["$in": .strings(ends)], "archived": true, "lastSyncedAt": ["$gte": .date(readAt.milliseconds)]], projection: ["_id": 1])
+                ["_id": .anyOf(ends), "archived": true, "lastSyncedAt": ["$gte": .date(readAt.milliseconds)]], projection: ["_id": 1])
             try client.find(query, in: other.rawValue) { if let id = $0["_id"]?.string { left.insert(id) } }
             try client.carryOut(
                 left.sorted().map { MirrorDocument.dissociate(holders[$0] ?? [], from: $0, of: other, readAt: readAt) }, in: type.rawValue)

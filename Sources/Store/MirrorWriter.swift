@@ -91,7 +91,7 @@ public struct MirrorWriter: Sendable {
     ) throws -> (ids: Set<String>, removed: Int) {
         let buried = try Tombstones.buried(ids, of: type, by: client)
         guard !buried.isEmpty else { return ([], 0) }
-        let filter: BSONDocument = ["_id": ["$in": .strings(buried.sorted())]]
+        let filter: BSONDocument = ["_id": .anyOf(buried.sorted())]
         try dissociate(filter, of: type, by: client)
         return (buried, try client.deleteMany(filter, in: type.rawValue))
     }
@@ -126,7 +126,7 @@ public struct MirrorWriter: Sendable {
 
     private static func bury(_ tombstones: [Tombstone], type: RecordType, by client: borrowing MongoClient) throws {
         try Tombstones.set(tombstones, by: client)
-        let filter: BSONDocument = ["_id": ["$in": .strings(tombstones.map(\.key.id))]]
+        let filter: BSONDocument = ["_id": .anyOf(tombstones.map(\.key.id))]
         try dissociate(filter, of: type, by: client)
         _ = try client.deleteMany(filter, in: type.rawValue)
     }
@@ -138,7 +138,7 @@ public struct MirrorWriter: Sendable {
         guard !ids.isEmpty else { return }
         _ = try await writing { client in
             try client.updateMany(
-                ["_id": ["$in": .strings(ids)], "archived": false, "lastSyncedAt": ["$lt": .date(now.milliseconds)]],
+                ["_id": .anyOf(ids), "archived": false, "lastSyncedAt": ["$lt": .date(now.milliseconds)]],
                 update: [
                     "$set": [
                         "archived": true, "archivedAt": .date(now.milliseconds), "lastSyncedAt": .date(now.milliseconds),
@@ -156,7 +156,7 @@ public struct MirrorWriter: Sendable {
     public func removeGone(_ ids: [String], of type: RecordType, at now: Timestamp) async throws {
         guard !ids.isEmpty else { return }
         _ = try await writing { client in
-            let filter: BSONDocument = ["_id": ["$in": .strings(ids)], "lastSyncedAt": ["$lt": .date(now.milliseconds)]]
+            let filter: BSONDocument = ["_id": .anyOf(ids), "lastSyncedAt": ["$lt": .date(now.milliseconds)]]
             try MirrorWriter.dissociate(filter, of: type, by: client)
             try client.deleteMany(filter, in: type.rawValue)
         }
@@ -165,9 +165,10 @@ public struct MirrorWriter: Sendable {
     // MARK: One batch
 
     private static func newest(of records: [Record], _ type: RecordType) -> [Record] {
-        precondition(records.allSatisfy { $0.type == type }, "a batch is of one type")
+        // By index: a record that is taken out of its array is a copy, which costs more than the look.
+        precondition(records.indices.allSatisfy { records[$0].type == type }, "a batch is of one type")
         // As in a page of the list, but for one in which the ids become longer.
-        if zip(records, records.dropFirst()).allSatisfy({ $0.id < $1.id }) { return records }
+        if records.indices.dropFirst().allSatisfy({ records[$0 - 1].id < records[$0].id }) { return records }
         var positions: [String: Int] = [:]
         var newest: [Record] = []
         for record in records {
@@ -198,6 +199,11 @@ public struct MirrorWriter: Sendable {
             ])
         }
 
+        /// Whether the stored state is the record's.
+        func equals(_ record: Record) -> Bool {
+            updatedAt == record.updatedAt.milliseconds && archived == record.archived && contentHash == MirrorDocument.contentHash(of: record)
+        }
+
         /// Whether the stored state is of the record's version and was read later, so that it stays. A reading that shows live what another
         /// shows deleted was behind, unless it is much later.
         func isLater(than record: Record, at now: Timestamp) -> Bool {
@@ -222,7 +228,7 @@ public struct MirrorWriter: Sendable {
         var fields = ["hubspotUpdatedAt", "archived", "archivedAt", "lastSyncedAt", "contentHash"]
         if records.contains(where: { !$0.associations.isEmpty }) { fields.append("associations") }
         let query = MongoQuery(
-            ["_id": ["$in": .strings(records.map(\.id))]], projection: BSONDocument(fields.map { ($0, 1) }), batchSize: records.count + 1)
+            ["_id": .anyOf(records.map(\.id))], projection: BSONDocument(fields.map { ($0, 1) }), batchSize: records.count + 1)
         try client.find(query, in: collection) { document in
             var id: String?
             var version = Version()
@@ -253,31 +259,29 @@ public struct MirrorWriter: Sendable {
     ) throws -> WriteOutcome {
         let collection = type.rawValue
         var outcome = WriteOutcome()
-        var new: [Record] = [], changed: [Record] = [], unchanged: [Record] = []
+        var new: [Record] = [], changed: [Record] = [], unchanged: [String] = []
         let stored = try versions(of: records, in: collection, by: client)
         // Also of records that are there: a writer that was stopped right after its insert may have left one that was erased meanwhile.
         let buried = try removeBuried(records.map(\.id), of: type, by: client).ids
         outcome.outdated += buried.count
         var associations: [MongoWrite] = [], reassociated: [Record] = []
-        for record in records where !buried.contains(record.id) {
-            guard let version = stored[record.id] else {
-                new.append(record)
+        for index in records.indices where buried.isEmpty || !buried.contains(records[index].id) {
+            guard let version = stored[records[index].id] else {
+                new.append(records[index])
                 continue
             }
-            let changes = MirrorDocument.associations(record, stored: version.associations, at: now)
+            let changes = MirrorDocument.associations(records[index], stored: version.associations, at: now)
             associations += changes
-            if !changes.isEmpty { reassociated.append(record) }
-            if version.isNewer(than: record, at: now) {
+            if !changes.isEmpty { reassociated.append(records[index]) }
+            if version.isNewer(than: records[index], at: now) {
                 outcome.outdated += 1
-            } else if version.updatedAt == record.updatedAt.milliseconds, version.archived == record.archived,
-                version.contentHash == MirrorDocument.contentHash(of: record)
-            {
-                unchanged.append(record)
+            } else if version.equals(records[index]) {
+                unchanged.append(records[index].id)
                 if !changes.isEmpty { outcome.unchanged -= 1 }
-            } else if version.isLater(than: record, at: now) {
+            } else if version.isLater(than: records[index], at: now) {
                 outcome.outdated += 1
             } else {
-                changed.append(record)
+                changed.append(records[index])
             }
         }
 
@@ -309,7 +313,7 @@ public struct MirrorWriter: Sendable {
         if !unchanged.isEmpty {
             // Those among them that were pending or failed are known to equal HubSpot again.
             try client.updateMany(
-                ["_id": ["$in": .strings(unchanged.map(\.id))]],
+                ["_id": .anyOf(unchanged)],
                 update: [
                     "$max": ["lastSyncedAt": .date(now.milliseconds)],
                     "$set": ["syncStatus": .string(SyncStatus.synced.rawValue), "syncError": nil],

@@ -116,7 +116,7 @@ public struct RunStore: Sendable {
         try await database.run { client in
             var running: [Run] = []
             var ended: [Run] = []
-            let open = MongoQuery(["scope": ["$in": .strings(RunStore.scopes)], "finishedAt": nil])
+            let open = MongoQuery(["scope": .anyOf(RunStore.scopes), "finishedAt": nil])
             try client.find(open, in: RunStore.collection) { document in
                 if let run = Run(document: document) { running.append(run) }
             }

@@ -35,7 +35,7 @@ enum Tombstones {
     /// Those of `ids` that must not come back.
     static func buried(_ ids: [String], of type: RecordType, by client: borrowing MongoClient) throws -> Set<String> {
         var buried: Set<String> = []
-        let query = MongoQuery(["_id": ["$in": .strings(ids.map { RecordKey(type, $0).description })]], projection: ["_id": 1])
+        let query = MongoQuery(["_id": .anyOf(ids, prefix: type.keyPrefix)], projection: ["_id": 1])
         try client.find(query, in: collection) { document in
             if let key = document["_id"]?.string.flatMap({ RecordKey($0) }) { buried.insert(key.id) }
         }
@@ -45,7 +45,7 @@ enum Tombstones {
     /// What those of the records that were merged away were merged into.
     static func survivors(of keys: [RecordKey], by client: borrowing MongoClient) throws -> [RecordKey: String] {
         var survivors: [RecordKey: String] = [:]
-        let query = MongoQuery(["_id": ["$in": .strings(keys.map(\.description))]], projection: ["into": 1])
+        let query = MongoQuery(["_id": .anyOf(keys.map(\.description))], projection: ["into": 1])
         try client.find(query, in: collection) { document in
             if let key = document["_id"]?.string.flatMap({ RecordKey($0) }) { survivors[key] = document["into"]?.string }
         }
