@@ -65,7 +65,7 @@ extension Duration {
 
 extension BSONValue {
     /// `{$in: […]}`: what equals any of the texts, each behind `prefix`.
-    public static func anyOf(_ texts: some Swift.Collection<String>, prefix: String = "") -> BSONValue {
+    public static func anyOf(_ texts: [String], prefix: String = "") -> BSONValue {
         var writer = BSONWriter(capacity: 32 + texts.count * 32)
         writer.array("$in") { array in
             for (index, text) in texts.enumerated() { array.append(at: index, prefix: prefix, text) }

@@ -185,7 +185,7 @@ public struct MirrorChanges: Sendable {
             let ids = Set(updates.map(\.key.id))
             // Without it, as when the moment is too long ago, the changes are told without names.
             let answer = try? client.command([
-                "find": .string(type.rawValue), "filter": ["_id": .anyOf(ids)], "projection": ["properties": 1],
+                "find": .string(type.rawValue), "filter": ["_id": .anyOf(Array(ids))], "projection": ["properties": 1],
                 "batchSize": .int32(Int32(ids.count)), "singleBatch": true, "maxTimeMS": 5_000,
                 "readConcern": ["level": "snapshot", "atClusterTime": .timestamp(first - 1)],
             ])

@@ -53,7 +53,7 @@ extension DoctorCommand {
         func collection(of index: String) -> String { String(index.prefix { $0 != "." }) }
         let names = Set(missing.map(collection(of:)))
         let answer = try await database.run { client in
-            try client.command(["listCollections": 1, "nameOnly": true, "filter": ["name": .anyOf(names)]])
+            try client.command(["listCollections": 1, "nameOnly": true, "filter": ["name": .anyOf(Array(names))]])
         }
         let present = Set(answer["cursor"]?.document?["firstBatch"]?.array?.compactMap { $0.document?["name"]?.string } ?? [])
         let lost = missing.filter { present.contains(collection(of: $0)) }
