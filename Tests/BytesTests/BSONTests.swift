@@ -31,6 +31,18 @@ import Testing
         #expect(document["missing"] == nil)
     }
 
+    @Test func elementsOfAnArrayAreNamedByTheirPlace() throws {
+        var writer = BSONWriter()
+        writer.array("list") { list in
+            for index in 0..<1_200 { list.append(at: index, prefix: "é:", String(index)) }
+            list.document(at: 1_200) { $0.append("x", "y") }
+        }
+        let list = try #require(BSONDocument(bytes: writer.finish()).elements.first(named: "list")).document
+        #expect(list.elements.map(\.name) == (0...1_200).map(String.init))
+        #expect(list.elements.prefix(1_200).map(\.string) == (0..<1_200).map { "é:\($0)" })
+        #expect(list.elements.first(named: "1200")?.document.elements.first(named: "x")?.string == "y")
+    }
+
     @Test func copiesStringsOfJSONWithTheirEscapes() throws {
         var json = JSONReader(Array(#"{"plain":"abc","esc\u0061ped":"\ud83d\ude80\n","none":null}"#.utf8))
         var writer = BSONWriter()

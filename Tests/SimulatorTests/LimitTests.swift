@@ -120,6 +120,19 @@ struct LimitTests {
         #expect(answer { $0.down = true }.status == 503)
     }
 
+    @Test func anAccountCanHaveFewProperties() {
+        func names(_ standard: Int) -> Set<String> {
+            let account = Account {
+                $0.standardProperties = standard
+                $0.customProperties = 0
+            }
+            return Set(account.get("/crm/properties/2026-09/contacts").results.compactMap { $0["name"] as? String })
+        }
+        let all = names(1000)
+        #expect(names(30).count == 30 && names(30).isSubset(of: all) && all.count > 60)
+        #expect(names(0).isSuperset(of: ["email", "createdate", "hs_object_id"]))
+    }
+
     @Test func theAccountsSurroundingsHaveTheirShapes() throws {
         let account = Account { $0.customProperties = 1200 }
         let details = account.get("/account-info/2026-09/details")

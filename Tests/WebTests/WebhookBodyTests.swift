@@ -130,6 +130,23 @@ import TestSupport
         for type in RecordType.allCases { #expect(Set(events.filter { $0.type == type }.map(\.objectId)).count == 17, "\(type)") }
     }
 
+    /// One after the other in one body, as nothing of an event may be taken for the next one's.
+    @Test func everyEventIsReadByItself() throws {
+        let all: [(subscriptionType: String, objectTypeId: String, type: RecordType?, verb: WebhookEvent.Verb?)] = [
+            ("contact.creation", "0-2", .contacts, .creation), ("contact.creation", "0-1", .contacts, .creation), ("contact", "0-1", nil, nil),
+            ("contact.creation", "0-1", .contacts, .creation), ("object.merge", "0-2", .companies, .merge), ("object.merge", "0-3", .deals, .merge),
+            ("object.merge", "0-5", nil, .merge), ("deal.unknown", "0-1", .deals, nil), ("", "0-1", nil, nil), (".creation", "0-1", nil, .creation),
+            ("ticket.deletion", "0-1", nil, .deletion), ("company.\\u0064eletion", "0-1", .companies, .deletion), ("company.deletion", "0-1", .companies, .deletion),
+        ]
+        let body = all.map { #"{"subscriptionType":"\#($0.subscriptionType)","objectTypeId":"\#($0.objectTypeId)","objectId":1}"# }.joined(separator: ",")
+        let events = try WebhookBody.events(in: Array("[\(body)]".utf8))
+        #expect(events.count == all.count)
+        for (event, expected) in zip(events, all) {
+            #expect(event.subscriptionType == expected.subscriptionType.replacing("\\u0064", with: "d"))
+            #expect(event.type == expected.type && event.verb == expected.verb, "\(expected)")
+        }
+    }
+
     /// Numbers and instants of every file against another reader of JSON.
     @Test(arguments: WebhookFixtures.names) func plainNumbersAreReadAsTheyStand(name: String) throws {
         let body = try #require(WebhookFixtures.all[name])
