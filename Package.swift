@@ -14,6 +14,7 @@ let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-htt
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioLocks = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioHTTP = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioHTTPCompression = Target.Dependency.product(name: "NIOHTTPCompression", package: "swift-nio-extras")
 let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
@@ -70,7 +71,7 @@ let package = Package(
             swiftSettings: pointerFree),
         .target(
             name: "Simulator",
-            dependencies: ["Model", "Bytes", "Signature", logging, lifecycle, nioCore, nioLocks, nioPosix, nioHTTP],
+            dependencies: ["Model", "Bytes", "Signature", logging, lifecycle, nioCore, nioLocks, nioPosix, nioHTTP, nioHTTPCompression],
             swiftSettings: settings + quick),
         .executableTarget(
             name: "hubspot-sync",

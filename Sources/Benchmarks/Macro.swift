@@ -70,14 +70,18 @@ struct MacroRun {
         let rawVersions = try checked(baseline_versions(uri, "contacts", documents, contacts, 1000))
         let rawVersionsCPU = ownCPU() - before
         let rawUpserts = try checked(baseline_update(uri, MacroRun.raw, documents, contacts, 1000, true))
-        var walked = 0
-        let rawWalk = try checked(baseline_walk(try await listURL(), Macro.token, &walked)) + rawVersionsCPU
-        guard walked == contacts else { throw Unmeasurable("the raw walk found \(walked) records") }
+        let rawWalk = try await self.rawWalk() + rawVersionsCPU
         table.add("unchanged full sync: service CPU", [unchanged.service / count * 1e6], "µs a record", .atMost(12.5))
         table.add("the same beside a raw walk with version reads", [unchanged.service / count * 1e6], raw: [rawWalk / count * 1e6], "µs a record", .ratioAtMost(2))
         table.add("unchanged full sync: mongod CPU", [unchanged.mongod / count * 1e6], "µs a record", .atMost(40))
         table.add("unchanged full sync, beside raw $set upserts", [count / unchanged.seconds], raw: [count / rawUpserts], "records/s", .ratioAtLeast(3))
         table.add("unchanged full sync, beside raw version reads", [count / unchanged.seconds], raw: [count / rawVersions], "records/s")
+
+        try await setCompression(true)
+        let packed = try await sync()
+        let rawPacked = try await self.rawWalk() + rawVersionsCPU
+        try await setCompression(false)
+        table.add("the same with gzip: service CPU", [packed.service / count * 1e6], raw: [rawPacked / count * 1e6], "µs a record", .atMost(25))
 
         // Every stored version becomes older than HubSpot's.
         _ = try await database.run {
@@ -87,6 +91,23 @@ struct MacroRun {
         let rawUpdates = try checked(baseline_update(uri, MacroRun.raw, documents, contacts, 1000, false))
         table.add("all changed: service CPU", [changed.service / count * 1e6], "µs a record")
         table.add("all changed", [count / changed.seconds], raw: [count / rawUpdates], "records/s", .ratioAtLeast(0.9))
+    }
+
+    /// Reads the list and makes BSON of it: the seconds of processor time.
+    private func rawWalk() async throws -> Double {
+        var walked = 0
+        let seconds = try checked(baseline_walk(try await listURL(), Macro.token, &walked))
+        guard walked == contacts else { throw Unmeasurable("the raw walk found \(walked) records") }
+        return seconds
+    }
+
+    /// Whether the simulated HubSpot compresses its answers.
+    private func setCompression(_ isOn: Bool) async throws {
+        var request = URLRequest(url: URL(string: Macro.hubspot + "/_simulator/compression")!)
+        request.httpMethod = "POST"
+        request.httpBody = Data(#"{"on":\#(isOn)}"#.utf8)
+        let (_, response) = try await URLSession.shared.data(for: request)
+        guard (response as? HTTPURLResponse)?.statusCode == 200 else { throw Unmeasurable("the simulator cannot switch compression") }
     }
 
     /// The list as the service asks for it.

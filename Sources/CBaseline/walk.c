@@ -46,6 +46,7 @@ double baseline_walk(const char *url, const char *token, size_t *records)
    struct curl_slist *headers = curl_slist_append(NULL, bearer);
    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 262144L);
+   curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, receive);
    curl_easy_setopt(easy, CURLOPT_WRITEDATA, &answer);
    *records = 0;

@@ -47,7 +47,11 @@ public final class Simulator: Service, Sendable {
     @discardableResult
     public func start() async throws -> Int {
         if port != 0 { return port }
-        let server = HTTPServer { [weak self] call in self?.answer(call) ?? Answer(503) }
+        let server = HTTPServer { [weak self] in
+            self?.compresses ?? false
+        } respond: { [weak self] call in
+            self?.answer(call) ?? Answer(503)
+        }
         do {
             let deliverer = try Deliverer(settings: settings, loop: server.loop)
             let port = try await server.start(host: settings.host, port: settings.port)
@@ -119,6 +123,12 @@ public final class Simulator: Service, Sendable {
     public var latency: Duration {
         get { api.state.withLockedValue { $0.latency } }
         set { api.state.withLockedValue { $0.latency = newValue } }
+    }
+
+    /// Whether answers are compressed for who accepts it.
+    public var compresses: Bool {
+        get { api.state.withLockedValue { $0.compresses } }
+        set { api.state.withLockedValue { $0.compresses = newValue } }
     }
 
     public var missingScopes: Set<String> {

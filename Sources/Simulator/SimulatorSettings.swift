@@ -54,6 +54,8 @@ public struct SimulatorSettings: Sendable {
 
     /// Time that every answer takes.
     public var latency = Duration.zero
+    /// Answers are compressed (gzip) for who accepts it, as HubSpot's edge does. To make them so takes far longer than to make them.
+    public var compresses = false
     public var faults = Faults()
     /// How far the `Date` of its answers is ahead of this machine's clock.
     public var clockSkew = Duration.zero

@@ -35,6 +35,7 @@ struct SimulateCommand: AsyncParsableCommand {
     @Option(help: "Random changes a second.") var changesPerSecond = 0.0
     @Option(help: "Calls per time, such as 190/10s.") var rateLimit = "190/10s"
     @Option(help: "Milliseconds that every answer takes.") var latencyMs = 0
+    @Flag(help: "Compress answers (gzip), as HubSpot does.") var gzip = false
     @Option(help: "Share of calls that fail in one of HubSpot's ways, 0 to 1.") var faults = 0.0
     @Option(help: "Seconds that the search index is behind.") var searchLag = 0
     @Option(help: "A factor for the delays between webhook retries, which HubSpot spreads over 24 hours.") var retryTimeScale = 1.0
@@ -68,6 +69,7 @@ struct SimulateCommand: AsyncParsableCommand {
         settings.webhooks.usesGenericPayloads = generic
         settings.webhooks.retryTimeScale = retryTimeScale
         settings.latency = .milliseconds(latencyMs)
+        settings.compresses = gzip
         settings.faults = .mixed(faults)
         settings.searchLag = .seconds(searchLag)
         settings.mergeKeepsPrimary = mergeKeepsPrimary

@@ -21,9 +21,9 @@ struct ServerTests {
         await simulator.stop()
     }
 
-    private func get(_ simulator: Simulator, _ target: String) throws -> RawAnswer {
+    private func get(_ simulator: Simulator, _ target: String, _ more: String = "") throws -> RawAnswer {
         try RawAnswer.of(
-            "GET \(target) HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer \(simulator.token)\r\nConnection: close\r\n\r\n",
+            "GET \(target) HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer \(simulator.token)\r\n\(more)Connection: close\r\n\r\n",
             port: simulator.port)
     }
 
@@ -44,6 +44,21 @@ struct ServerTests {
             let length = try #require(
                 answer.head.split(separator: "\r\n").first { $0.hasPrefix("Content-Length: ") }.flatMap { Int($0.dropFirst(16)) })
             #expect(answer.body.count == length / 2)
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1))) func answersAreCompressedForWhoAcceptsIt() async throws {
+        try await running({ $0.compresses = true }) { simulator in
+            let target = "/crm/v3/objects/contacts?limit=100"
+            let plain = try get(simulator, target), packed = try get(simulator, target, "Accept-Encoding: deflate, gzip\r\n")
+            #expect(!plain.head.lowercased().contains("content-encoding") && plain.body.first == UInt8(ascii: "{"))
+            #expect(packed.head.lowercased().contains("content-encoding: gzip") && packed.body.count * 3 < plain.body.count)
+            simulator.compresses = false
+            #expect(try get(simulator, target, "Accept-Encoding: gzip\r\n").body == plain.body)
+            simulator.compresses = true
+            simulator.faults.cutBody = 1
+            let cut = try get(simulator, target, "Accept-Encoding: gzip\r\n")
+            #expect(cut.head.lowercased().contains("content-encoding: gzip") && cut.body.count < packed.body.count)
         }
     }
 

@@ -214,8 +214,11 @@ import Testing
         }
     }
 
-    @Test func faultsOfHubSpotsAreSurvived() async throws {
-        try await Workbench.use(account: { $0.faults = .mixed(0.05) }) { bench in
+    @Test(arguments: [false, true]) func faultsOfHubSpotsAreSurvived(isCompressed: Bool) async throws {
+        try await Workbench.use(account: {
+            $0.faults = .mixed(0.05)
+            $0.compresses = isCompressed
+        }) { bench in
             let run = try await bench.sync(.all())
             #expect(run.sum.errors == 0)
             if run.state == .succeeded { try await bench.expectMirrorEqualsAccount() }

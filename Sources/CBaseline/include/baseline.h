@@ -27,7 +27,7 @@ double baseline_find(const char *uri, const char *collection, const char *sort, 
 
 /* --- HTTP */
 
-/* Reads a list page by page through one connection, each page by `baseline_page`: the processor seconds of it, or less than 0. */
+/* Reads a list page by page through one connection, each page unpacked and read by `baseline_page`: the processor seconds of it, or less than 0. */
 double baseline_walk(const char *url, const char *token, size_t *records);
 
 typedef struct {

@@ -8,6 +8,7 @@ final class HubSpotAPI: Sendable {
     struct State: Sendable {
         var faults: Faults
         var latency: Duration
+        var compresses: Bool
         var missingScopes: Set<String>
         var token: String
         var window: RateWindow?
@@ -29,8 +30,8 @@ final class HubSpotAPI: Sendable {
         portal = Array(String(settings.portalId).utf8)
         state = NIOLockedValueBox(
             State(
-                faults: settings.faults, latency: settings.latency, missingScopes: settings.missingScopes, token: settings.token,
-                window: settings.rateLimit.map(RateWindow.init), secondly: RateWindow(RateLimit(19, per: .seconds(1))),
+                faults: settings.faults, latency: settings.latency, compresses: settings.compresses, missingScopes: settings.missingScopes,
+                token: settings.token, window: settings.rateLimit.map(RateWindow.init), secondly: RateWindow(RateLimit(19, per: .seconds(1))),
                 searches: settings.searchRateLimit.map(RateWindow.init), random: SeededRandom(seed: settings.seed ^ 0xFA17)))
     }
 

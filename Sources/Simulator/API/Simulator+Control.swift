@@ -73,6 +73,7 @@ extension Simulator {
             }
         case "faults": faults = try faults(body)
         case "latency": latency = .milliseconds(body["ms"]?.integer ?? 0)
+        case "compression": compresses = body["on"]?.bool ?? true
         case "search-lag": world.setSearchLag(.milliseconds(body["ms"]?.integer ?? 0))
         case "scopes": missingScopes = Set(body["missing"]?.array?.compactMap(\.text) ?? [])
         case "reset-calls": resetCalls()

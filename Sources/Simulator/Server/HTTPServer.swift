@@ -1,6 +1,7 @@
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
+import NIOHTTPCompression
 import NIOPosix
 
 /// A listener with threads of its own, so that it shares none with what it is tested against.
@@ -12,10 +13,15 @@ final class HTTPServer: Sendable {
 
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
     private let side = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    private let compresses: @Sendable () -> Bool
     private let respond: @Sendable (Call) -> Answer
     private let state = NIOLockedValueBox(State())
 
-    init(respond: @escaping @Sendable (Call) -> Answer) { self.respond = respond }
+    /// - Parameter compresses: whether the next answer is compressed, should the caller accept it.
+    init(compresses: @escaping @Sendable () -> Bool = { false }, respond: @escaping @Sendable (Call) -> Answer) {
+        self.compresses = compresses
+        self.respond = respond
+    }
 
     /// A loop for other work that belongs to the server and ends with it. On a thread of its own, so that neither waits for the other:
     /// the times to an answer that a sender measures would hold those of the server's own answers.
@@ -27,13 +33,15 @@ final class HTTPServer: Sendable {
             .serverChannelOption(.backlog, value: 256)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelInitializer { [state, respond] channel in
+            .childChannelInitializer { [state, compresses, respond] channel in
                 state.withLockedValue { $0.connections[ObjectIdentifier(channel)] = channel }
                 channel.closeFuture.whenComplete { _ in
                     state.withLockedValue { $0.connections[ObjectIdentifier(channel)] = nil }
                 }
                 return channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.configureHTTPServerPipeline()
+                    try channel.pipeline.syncOperations.addHandler(GzipOrNothing(compresses: compresses))
+                    try channel.pipeline.syncOperations.addHandler(HTTPResponseCompressor())
                     try channel.pipeline.syncOperations.addHandler(HTTPHandler(respond: respond))
                 }
             }
@@ -50,5 +58,23 @@ final class HTTPServer: Sendable {
         for connection in connections { connection.close(promise: nil) }
         try? await group.shutdownGracefully()
         try? await side.shutdownGracefully()
+    }
+}
+
+/// Lets the compressor behind it see gzip alone, which HubSpot's edge knows, and nothing while answers are not to be compressed.
+private final class GzipOrNothing: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundOut = HTTPServerRequestPart
+
+    private let compresses: @Sendable () -> Bool
+
+    init(compresses: @escaping @Sendable () -> Bool) { self.compresses = compresses }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard case .head(var head) = unwrapInboundIn(data) else { return context.fireChannelRead(data) }
+        let accepted = head.headers[canonicalForm: "Accept-Encoding"]
+        head.headers.remove(name: "Accept-Encoding")
+        if accepted.contains(where: { $0.hasPrefix("gzip") }), compresses() { head.headers.add(name: "Accept-Encoding", value: "gzip") }
+        context.fireChannelRead(wrapInboundOut(.head(head)))
     }
 }
