@@ -14,7 +14,6 @@ let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-htt
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioLocks = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioHTTP = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
-let nioHTTPCompression = Target.Dependency.product(name: "NIOHTTPCompression", package: "swift-nio-extras")
 let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
@@ -46,6 +45,7 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CSIMD"),
         .systemLibrary(name: "CMalloc"),
+        .systemLibrary(name: "CZlib"),  // its headers come with those of libmongoc
         .target(name: "Model", swiftSettings: pointerFree),
         .target(name: "Bytes", dependencies: ["Model", "CSIMD"], swiftSettings: settings + quick),
         .target(name: "Rules", dependencies: ["Model"], swiftSettings: pointerFree),
@@ -71,7 +71,7 @@ let package = Package(
             swiftSettings: pointerFree),
         .target(
             name: "Simulator",
-            dependencies: ["Model", "Bytes", "Signature", logging, lifecycle, nioCore, nioLocks, nioPosix, nioHTTP, nioHTTPCompression],
+            dependencies: ["Model", "Bytes", "Signature", logging, lifecycle, nioCore, nioLocks, nioPosix, nioHTTP, "CZlib"],
             swiftSettings: settings + quick),
         .executableTarget(
             name: "hubspot-sync",

@@ -1,3 +1,4 @@
+import CZlib
 import Glibc
 import NIOCore
 import NIOHTTP1
@@ -10,6 +11,7 @@ final class HTTPHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
+    private let compresses: @Sendable () -> Bool
     private let respond: @Sendable (Call) -> Answer
     private var head: HTTPRequestHead?
     private var body: [UInt8] = []
@@ -18,7 +20,10 @@ final class HTTPHandler: ChannelInboundHandler {
     /// A request body may be this long; a longer one is answered 413.
     private static let bodyBytesMax = 64 << 20
 
-    init(respond: @escaping @Sendable (Call) -> Answer) { self.respond = respond }
+    init(compresses: @escaping @Sendable () -> Bool, respond: @escaping @Sendable (Call) -> Answer) {
+        self.compresses = compresses
+        self.respond = respond
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
@@ -63,7 +68,12 @@ final class HTTPHandler: ChannelInboundHandler {
         }
         var headers = HTTPHeaders()
         for (name, value) in answer.headers { headers.add(name: name, value: value) }
-        if answer.status != 204 { headers.add(name: "Content-Length", value: String(answer.body.count)) }
+        var body = answer.body
+        if !body.isEmpty, compresses(), request.headers[canonicalForm: "Accept-Encoding"].contains(where: { $0.hasPrefix("gzip") }) {
+            body = HTTPHandler.gzip(body)
+            headers.add(name: "Content-Encoding", value: "gzip")
+        }
+        if answer.status != 204 { headers.add(name: "Content-Length", value: String(body.count)) }
         let keepsAlive = request.isKeepAlive && answer.manner == .whole
         if !request.isKeepAlive { headers.add(name: "Connection", value: "close") }
         let status =
@@ -71,7 +81,7 @@ final class HTTPHandler: ChannelInboundHandler {
             ? HTTPResponseStatus.custom(code: 477, reasonPhrase: "Migration in Progress") : .init(statusCode: answer.status)
         context.write(
             wrapOutboundOut(.head(HTTPResponseHead(version: request.version, status: status, headers: headers))), promise: nil)
-        let sent = answer.manner == .cut ? answer.body.prefix(answer.body.count / 2) : answer.body[...]
+        let sent = answer.manner == .cut ? body.prefix(body.count / 2) : body[...]
         if !sent.isEmpty, request.method != .HEAD {
             context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: sent)))), promise: nil)
         }
@@ -83,6 +93,13 @@ final class HTTPHandler: ChannelInboundHandler {
         } else {
             let written = context.writeAndFlush(wrapOutboundOut(.end(nil)))
             if !keepsAlive { written.whenComplete { _ in bound.value.close(promise: nil) } }
+        }
+    }
+
+    private static func gzip(_ bytes: [UInt8]) -> [UInt8] {
+        Array(unsafeUninitializedCapacity: hs_gzip_room(bytes.count)) { target, count in
+            count = hs_gzip(bytes, bytes.count, target.baseAddress, target.count)
+            precondition(count > 0, "out of memory")
         }
     }
 

@@ -1,7 +1,6 @@
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
-import NIOHTTPCompression
 import NIOPosix
 
 /// A listener with threads of its own, so that it shares none with what it is tested against.
@@ -40,9 +39,7 @@ final class HTTPServer: Sendable {
                 }
                 return channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.configureHTTPServerPipeline()
-                    try channel.pipeline.syncOperations.addHandler(GzipOrNothing(compresses: compresses))
-                    try channel.pipeline.syncOperations.addHandler(HTTPResponseCompressor())
-                    try channel.pipeline.syncOperations.addHandler(HTTPHandler(respond: respond))
+                    try channel.pipeline.syncOperations.addHandler(HTTPHandler(compresses: compresses, respond: respond))
                 }
             }
         let channel = try await bootstrap.bind(host: host, port: port).get()
@@ -58,23 +55,5 @@ final class HTTPServer: Sendable {
         for connection in connections { connection.close(promise: nil) }
         try? await group.shutdownGracefully()
         try? await side.shutdownGracefully()
-    }
-}
-
-/// Lets the compressor behind it see gzip alone, which HubSpot's edge knows, and nothing while answers are not to be compressed.
-private final class GzipOrNothing: ChannelInboundHandler {
-    typealias InboundIn = HTTPServerRequestPart
-    typealias InboundOut = HTTPServerRequestPart
-
-    private let compresses: @Sendable () -> Bool
-
-    init(compresses: @escaping @Sendable () -> Bool) { self.compresses = compresses }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard case .head(var head) = unwrapInboundIn(data) else { return context.fireChannelRead(data) }
-        let accepted = head.headers[canonicalForm: "Accept-Encoding"]
-        head.headers.remove(name: "Accept-Encoding")
-        if accepted.contains(where: { $0.hasPrefix("gzip") }), compresses() { head.headers.add(name: "Accept-Encoding", value: "gzip") }
-        context.fireChannelRead(wrapInboundOut(.head(head)))
     }
 }
