@@ -136,10 +136,7 @@ struct MacroRun {
     private func sync() async throws -> Cost {
         let before = try cpu(mongod)
         let begin = Int64(Date().timeIntervalSince1970 * 1000)
-        let path = "/api/admin/hubspot/sync/contacts"
-        let cost = try load(
-            [Array("POST \(path) HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\nAuthorization: Bearer \(key)\r\nContent-Length: 0\r\n\r\n".utf8)], times: 1,
-            connections: 1)
+        let cost = try load([request("POST", "/api/admin/hubspot/sync/contacts", "Content-Length: 0\r\n")], times: 1, connections: 1)
         let mongodCPU = try cpu(mongod) - before
         let synced = try await database.run { try $0.count(MongoQuery(["lastSyncedAt": ["$gte": .date(begin)]]), in: "contacts") }
         guard synced == contacts else { throw Unmeasurable("the sync brought \(synced) records of \(contacts)") }
@@ -215,8 +212,10 @@ struct MacroRun {
         return (response as? HTTPURLResponse)?.value(forHTTPHeaderField: "ETag") ?? ""
     }
 
-    private func get(_ path: String, _ more: String = "") -> [UInt8] {
-        Array("GET \(path) HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\nAuthorization: Bearer \(key)\r\n\(more)\r\n".utf8)
+    private func get(_ path: String, _ more: String = "") -> [UInt8] { request("GET", path, more) }
+
+    private func request(_ method: String, _ path: String, _ more: String) -> [UInt8] {
+        Array("\(method) \(path) HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\nAuthorization: Bearer \(key)\r\n\(more)\r\n".utf8)
     }
 
     // MARK: Webhooks

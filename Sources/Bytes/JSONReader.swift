@@ -186,7 +186,7 @@ public struct JSONReader: Sendable {
 
     /// As `text`, but `known` itself where that is the text, which takes no memory of its own.
     public func text(_ slice: Slice, likely known: String?) -> String {
-        guard var known, !slice.isEscaped, known.withUTF8({ isEqual(slice, $0) }) else { return text(slice) }
+        guard var known, !slice.isEscaped, known.withUTF8({ bytes.span.extracting(slice.range).equals($0) }) else { return text(slice) }
         return known
     }
 
@@ -208,16 +208,7 @@ public struct JSONReader: Sendable {
         (slice.isEscaped || slice.range.count == text.utf8CodeUnitCount) && equals(slice, text)
     }
 
-    @usableFromInline func equals(_ slice: Slice, _ text: StaticString) -> Bool {
-        guard !slice.isEscaped else { return withCharacters(of: slice) { $0.equals(text) } }
-        return isEqual(slice, UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
-    }
-
-    /// Whether an unescaped string has these bytes.
-    private func isEqual(_ slice: Slice, _ text: UnsafeBufferPointer<UInt8>) -> Bool {
-        guard let start = text.baseAddress, slice.range.count == text.count else { return slice.range.isEmpty && text.isEmpty }
-        return bytes.withUnsafeBytes { memcmp($0.baseAddress! + slice.range.lowerBound, start, text.count) == 0 }
-    }
+    @usableFromInline func equals(_ slice: Slice, _ text: StaticString) -> Bool { withCharacters(of: slice) { $0.equals(text) } }
 
     /// A string, or nil for any other kind of value, which is read and forgotten.
     ///

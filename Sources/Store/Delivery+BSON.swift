@@ -24,7 +24,7 @@ extension Delivery {
             }
         }
         writer.array("events") { array in
-            for index in events.indices { events[index].write(to: &array, at: index) }
+            for index in events.indices { array.document(at: index) { events[index].write(to: &$0) } }
         }
         return writer.finish()
     }
@@ -63,26 +63,23 @@ extension WebhookEvent {
         if let to { keys.append(to) }
     }
 
-    /// As an element of the array `events`.
-    fileprivate func write(to array: inout BSONWriter, at index: Int) {
-        array.document(at: index) { writer in
-            writer.append("subscriptionType", subscriptionType)
-            if let type { writer.append("type", type.rawValue) }
-            if let verb { writer.append("verb", verb.rawValue) }
-            if let objectId { writer.append("objectId", objectId) }
-            if let occurredAt { writer.append("occurredAt", date: occurredAt.milliseconds) }
-            if let eventId { writer.append("eventId", eventId) }
-            if let subscriptionId { writer.append("subscriptionId", subscriptionId) }
-            if let portalId { writer.append("portalId", portalId) }
-            if isForeign { writer.append("isForeign", true) }
-            if let attemptNumber { writer.append("attemptNumber", attemptNumber) }
-            if let propertyName { writer.append("propertyName", propertyName) }
-            if let primaryId { writer.append("primaryObjectId", primaryId) }
-            if !mergedIds.isEmpty { writer.append("mergedObjectIds", array: mergedIds) }
-            if let newId { writer.append("newObjectId", newId) }
-            if let from { writer.append("from", from.description) }
-            if let to { writer.append("to", to.description) }
-        }
+    fileprivate func write(to writer: inout BSONWriter) {
+        writer.append("subscriptionType", subscriptionType)
+        if let type { writer.append("type", type.rawValue) }
+        if let verb { writer.append("verb", verb.rawValue) }
+        if let objectId { writer.append("objectId", objectId) }
+        if let occurredAt { writer.append("occurredAt", date: occurredAt.milliseconds) }
+        if let eventId { writer.append("eventId", eventId) }
+        if let subscriptionId { writer.append("subscriptionId", subscriptionId) }
+        if let portalId { writer.append("portalId", portalId) }
+        if isForeign { writer.append("isForeign", true) }
+        if let attemptNumber { writer.append("attemptNumber", attemptNumber) }
+        if let propertyName { writer.append("propertyName", propertyName) }
+        if let primaryId { writer.append("primaryObjectId", primaryId) }
+        if !mergedIds.isEmpty { writer.append("mergedObjectIds", array: mergedIds) }
+        if let newId { writer.append("newObjectId", newId) }
+        if let from { writer.append("from", from.description) }
+        if let to { writer.append("to", to.description) }
     }
 
     init(element: BSONElement) {

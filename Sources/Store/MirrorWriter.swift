@@ -265,7 +265,7 @@ public struct MirrorWriter: Sendable {
         let buried = try removeBuried(records.map(\.id), of: type, by: client).ids
         outcome.outdated += buried.count
         var associations: [MongoWrite] = [], reassociated: [Record] = []
-        for index in records.indices where buried.isEmpty || !buried.contains(records[index].id) {
+        for index in records.indices where !buried.contains(records[index].id) {
             guard let version = stored[records[index].id] else {
                 new.append(records[index])
                 continue

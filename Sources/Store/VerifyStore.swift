@@ -43,7 +43,7 @@ extension VerifyReport {
         }
         writer.array("differences") { array in
             for (index, drift) in differences.enumerated() {
-                array.document(String(index)) { writer in
+                array.document(at: index) { writer in
                     writer.append("record", drift.key.description)
                     writer.append("kind", drift.kind.rawValue)
                     writer.append("names", array: drift.names)

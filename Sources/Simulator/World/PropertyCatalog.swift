@@ -12,13 +12,9 @@ struct PropertyCatalog: Sendable {
     ///   - standard: HubSpot's own definitions at most, but for those that every record has a value for.
     ///   - custom: definitions beyond HubSpot's own.
     init(type: RecordType, standard: Int, custom: Int) {
-        var definitions = PropertyCatalog.standard(type)
-        var optional = standard - definitions.count(where: \.isCore)
-        definitions.removeAll { definition in
-            guard !definition.isCore else { return false }
-            optional -= 1
-            return optional < 0
-        }
+        let own = PropertyCatalog.standard(type)
+        var definitions = own.filter(\.isCore)
+        definitions += own.filter { !$0.isCore }.prefix(max(0, standard - definitions.count))
         definitions += (0..<max(0, custom)).map { PropertyCatalog.custom($0, type: type) }
         definitions.sort { $0.name < $1.name }
         seeded = definitions
