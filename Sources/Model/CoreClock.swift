@@ -38,15 +38,15 @@ extension Clock where Self == CoreClock {
     public static var core: CoreClock { CoreClock() }
 }
 
-/// Chance as the core takes it: the machine's, or that of the simulation which the running task belongs to.
+/// Chance as the core takes it: the machine's, or that of the simulation which the task that asks for it belongs to.
 public struct CoreRandom: RandomNumberGenerator {
+    // Kept, not asked for anew: a value without a size has no address of its own, and the thread sanitizer takes two of them,
+    // each drawn from by its own thread, for one.
+    private let simulation = CoreClock.simulation
+
     public init() {}
 
-    public mutating func next() -> UInt64 {
-        if let simulation = CoreClock.simulation { return simulation.random() }
-        var machine = SystemRandomNumberGenerator()
-        return machine.next()
-    }
+    public mutating func next() -> UInt64 { simulation?.random() ?? .random(in: .min ... .max) }
 }
 
 /// Time and chance of a simulation.
