@@ -280,8 +280,12 @@ struct MacroRun {
         return Array(head.utf8) + body
     }
 
-    /// Has MongoDB bring to disk what the scenarios before have written, so that this one does not wait for it.
-    private func writeOut() async throws { _ = try await database.database(named: "admin").run { try $0.command(["fsync": 1]) } }
+    /// Has MongoDB bring to disk what the scenarios before have written, so that this one does not wait for it; nor for the removal of
+    /// journal files that are of no more use, for which MongoDB looks once a second.
+    private func writeOut() async throws {
+        _ = try await database.database(named: "admin").run { try $0.command(["fsync": 1]) }
+        try await Task.sleep(for: .seconds(2))
+    }
 
     /// Waits until nothing is left to do for the deliveries that were accepted.
     private func settle() async throws {
