@@ -76,7 +76,8 @@ enum MirrorDocument {
         let date = BSONValue.date(readAt.milliseconds)
         let changes: BSONDocument = BSONDocument([("associations.\(other.rawValue)", .strings(ids)), (associatedAt(other), date)])
         let wasReadBefore: BSONValue = ["$not": ["$gt": date]]
-        return .updateOne(BSONDocument([("_id", .string(id)), (associatedAt(other), wasReadBefore)]), update: ["$set": .document(changes)])
+        return .updateUnretried(
+            BSONDocument([("_id", .string(id)), (associatedAt(other), wasReadBefore)]), update: ["$set": .document(changes)])
     }
 
     /// Takes a record out of the associations of others.

@@ -347,12 +347,12 @@ public struct MirrorWriter: Sendable {
         let updates = records.map { MirrorDocument.update($0, at: now) }
         var done = try client.bulk(
             zip(records, updates).map { record, update in
-                .updateOne(stored[record.id]?.filter(record.id) ?? MirrorDocument.guarded(record, at: now), update: update)
+                .updateUnretried(stored[record.id]?.filter(record.id) ?? MirrorDocument.guarded(record, at: now), update: update)
             }, in: collection)
         if done.matched + done.failures.count < records.count {
             // Those that were written are written again: they are no newer than themselves.
             done = try client.bulk(
-                zip(records, updates).map { .updateOne(MirrorDocument.guarded($0, at: now), update: $1) }, in: collection)
+                zip(records, updates).map { .updateUnretried(MirrorDocument.guarded($0, at: now), update: $1) }, in: collection)
         }
         outcome.updated += done.matched
         outcome.failures += done.failures.map { .init(id: records[$0.index].id, message: "\($0.error)") }
