@@ -162,6 +162,16 @@ extension MongoClient {
         _ = try command(["createIndexes": .string(collection), "indexes": .array(documents), "writeConcern": ["w": "majority"]])
     }
 
+    /// Removes those of `indexes` that are there by this name and as they are described; somebody else's stay.
+    public func dropIndexes(_ indexes: [IndexSpec]) throws(MongoError) {
+        for (collection, indexes) in Dictionary(grouping: indexes, by: \.collection) {
+            let listed = try self.indexes(of: collection)
+            for index in indexes where listed.contains(where: { $0["name"]?.string == index.name && index.isServed(by: $0) }) {
+                _ = try command(["dropIndexes": .string(collection), "index": .string(index.name)])
+            }
+        }
+    }
+
     /// - Returns: those of `indexes` that nothing serves yet.
     public func missing(of indexes: [IndexSpec]) throws(MongoError) -> [IndexSpec] {
         var missing: [IndexSpec] = []

@@ -47,6 +47,16 @@ public struct Inbox: Sendable {
             options: ["expireAfterSeconds": 0, "partialFilterExpression": ["expireAt": ["$exists": true]]]),
     ]
 
+    /// What earlier versions made instead: each would cost every delivery as much again.
+    static let formerIndexes = [
+        IndexSpec(collection, "records", keys: ["records": 1, "_id": -1]),
+        IndexSpec(collection, "types", keys: ["types": 1, "_id": -1]),
+        IndexSpec(
+            collection, "state", keys: ["state": 1, "_id": -1],
+            options: ["partialFilterExpression": ["state": ["$gt": .string(Delivery.State.done.rawValue)]]]),
+        IndexSpec(collection, "expiry", keys: ["expireAt": 1], options: ["expireAfterSeconds": 0]),
+    ]
+
     // MARK: Receiving
 
     /// Stores deliveries in one write, majority and journaled.

@@ -48,7 +48,7 @@ public struct Store: Service {
         inbox = Inbox(database: database, receiving: receiving, retention: eventRetention)
     }
 
-    /// Makes the indexes that are missing. Repeating it is harmless and cheap.
+    /// Makes the indexes that are missing, and then removes those that they replace. Repeating it is harmless and cheap.
     ///
     /// One that cannot be made makes something slow or fail, and is told; what does without goes on.
     public func prepare() async throws {
@@ -60,6 +60,7 @@ public struct Store: Service {
                     "keys": "\(refused.index.keys.elements.map(\.name).joined(separator: ", "))", "error": "\(refused.error)",
                 ])
         }
+        try await database.run { try $0.dropIndexes(Inbox.formerIndexes) }
         isPrepared.withLockedValue { $0 = true }
     }
 

@@ -267,6 +267,30 @@ import Testing
         #expect(expiry.map { $0["expireAfterSeconds"]?.integer } == [0])
     }
 
+    @Test func indexesOfAnEarlierVersionGo() async throws {
+        let database = ScratchDatabase.current
+        let foreign = IndexSpec(Inbox.collection, "reports", keys: ["receivedAt": 1, "state": 1])
+        _ = try await database.run { try $0.ensureIndexes(Inbox.formerIndexes + [foreign]) }
+        #expect(try await indexKeys().count == 6)
+        let store = try await Store.scratch()
+        let keys = try await indexKeys()
+        #expect(keys.count == 8)
+        #expect(keys["records"] == nil && keys["hubspotSync_records"] == ["records": 1, "_id": 1])
+        #expect(keys["expiry"] == nil && keys["hubspotSync_expiry"] == ["expireAt": 1])
+        #expect(keys["reports"] == foreign.keys)
+        #expect(try await store.missingIndexes() == [])
+        try await store.prepare()
+        #expect(try await indexKeys() == keys)
+    }
+
+    private func indexKeys() async throws -> [String: BSONDocument] {
+        let reply = try await ScratchDatabase.current.run { try $0.command(["listIndexes": .string(Inbox.collection)]) }
+        return (reply["cursor"]?.document?["firstBatch"]?.array ?? []).reduce(into: [:]) { keys, index in
+            guard let index = index.document, let name = index["name"]?.string else { return }
+            keys[name] = index["key"]?.document
+        }
+    }
+
     /// Among thousands, each question touches about as many documents as it answers.
     @Test func everyQuestionIsAnsweredFromAnIndex() async throws {
         let database = ScratchDatabase.current
