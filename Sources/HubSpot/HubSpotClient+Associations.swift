@@ -43,7 +43,7 @@ extension HubSpotClient {
             }
             let call = Call(
                 endpoint: "associations", method: "POST", path: settings.version.associations(from, to), body: body.finish(),
-                isBurstLimited: false)
+                readsAssociations: true)
             let answer = try await perform(call, as: callClass) { try AssociationsAnswer($0.body) }
             for id in answer.failed(of: inputs.map(\.id)) { found[id] = nil }
             for result in answer.results where found[result.id] != nil {

@@ -66,9 +66,9 @@ public final class HubSpotClient: Sendable {
         let path: String
         var body: [UInt8]?
         var lane = Limiter.Lane.general
-        /// Whether the answer's headers speak of the burst limit. Those of associations speak of a limit of their own, which is higher
-        /// or the same, so counting these calls as all others is safe.
-        var isBurstLimited = true
+        /// Associations have a burst limit of their own, of which the answer's headers speak. Whether their calls count towards the
+        /// general one too HubSpot does not say: they keep both.
+        var readsAssociations = false
     }
 
     /// Sends `call` until `decode` can read an answer, or an error is not worth a retry, or tries or time are used up.
@@ -79,7 +79,7 @@ public final class HubSpotClient: Sendable {
         var firstStart: CoreClock.Instant?
         var failures = 0
         while true {
-            let permit = try await limiter.acquire(call.lane, callClass)
+            let permit = try await limiter.acquire(call.lane, callClass, readsAssociations: call.readsAssociations)
             let start = clock.now
             let giveUpAt = (firstStart ?? start) + settings.retryTime
             firstStart = firstStart ?? start
@@ -96,7 +96,7 @@ public final class HubSpotClient: Sendable {
             default: break
             }
             var headers = response.map { LimitHeaders($0.headers) }
-            if !call.isBurstLimited { headers = headers?.dailyOnly }
+            if call.readsAssociations { headers = headers?.dailyOnly }
             await limiter.finish(permit, headers: headers)
             if let isAnswer = error.map(\.isAnswer) ?? true { await limiter.heard(isAnswer) }
             record(call, error, response?.status, took: clock.now - start)

@@ -14,6 +14,7 @@ actor Limiter {
 
     private struct Waiter {
         let number: UInt64
+        let readsAssociations: Bool
         let continuation: CheckedContinuation<Result<Permit, HubSpotError>, Never>
     }
 
@@ -50,14 +51,14 @@ actor Limiter {
     /// Returns when the call may start.
     ///
     /// - Throws: `.cancelled`; `.limited` or `.migrating` when everybody is paused for longer than a call waits.
-    func acquire(_ lane: Lane, _ callClass: CallClass) async throws(HubSpotError) -> Permit {
+    func acquire(_ lane: Lane, _ callClass: CallClass, readsAssociations: Bool = false) async throws(HubSpotError) -> Permit {
         waiterCount += 1
         let number = waiterCount
         let result = await withTaskCancellationHandler {
             // Nothing suspends between this check and the queue, so a cancellation is seen here or finds the waiter there.
             guard !Task.isCancelled else { return Result<Permit, HubSpotError>.failure(.cancelled) }
             return await withCheckedContinuation { continuation in
-                enqueue(Waiter(number: number, continuation: continuation), lane, callClass)
+                enqueue(Waiter(number: number, readsAssociations: readsAssociations, continuation: continuation), lane, callClass)
             }
         } onCancel: {
             Task { await self.cancel(number, lane, callClass) }
@@ -185,12 +186,13 @@ actor Limiter {
             return
         }
         refuseHeld(at: now)
-        while let callClass = CallClass.allCases.first(where: { waiters[lane]?[$0]?.isEmpty == false }) {
+        while let (callClass, index) = next(lane, at: now) {
             switch budget[lane].decision(for: callClass, at: now) {
             case .start:
-                guard let waiter = waiters[lane]?[callClass]?.removeFirst() else { return }
+                guard let waiter = waiters[lane]?[callClass]?.remove(at: index) else { return }
                 inFlight += 1
-                waiter.continuation.resume(returning: .success(Permit(lane: lane, call: budget[lane].start(callClass, at: now))))
+                let call = budget[lane].start(callClass, readsAssociations: waiter.readsAssociations, at: now)
+                waiter.continuation.resume(returning: .success(Permit(lane: lane, call: call)))
             case .wait(let until):
                 if let until { setAlarm(lane, at: until) }
                 guard pause == nil else { return }
@@ -199,6 +201,16 @@ actor Limiter {
                 return
             }
         }
+    }
+
+    /// The most urgent call that waits, those aside that read associations while there are no more of them allowed.
+    private func next(_ lane: Lane, at now: Duration) -> (callClass: CallClass, index: Int)? {
+        let associations = budget[lane].associationsDecision(at: now)
+        for callClass in CallClass.allCases {
+            if let index = waiters[lane]?[callClass]?.firstIndex(where: { associations == .start || !$0.readsAssociations }) { return (callClass, index) }
+        }
+        if case .wait(let until?) = associations, waiters[lane]?.values.contains(where: { !$0.isEmpty }) == true { setAlarm(lane, at: until) }
+        return nil
     }
 
     /// Refuses the calls whose class has to leave the rest of the day's quota to others. A search counts towards the day as well.

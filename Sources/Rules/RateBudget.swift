@@ -12,6 +12,7 @@ public struct RateBudget: Sendable {
     public struct Call: Sendable, Hashable {
         fileprivate let number: UInt64
         fileprivate let callClass: CallClass
+        fileprivate let readsAssociations: Bool
         public let startedAt: Duration
     }
 
@@ -54,7 +55,7 @@ public struct RateBudget: Sendable {
     private var callCount: UInt64 = 0
     private var underWay: [UInt64: Call] = [:]
     /// Ended calls, earliest end first. Kept for two intervals: one to hold their slots, one to judge `Remaining` headers.
-    private var ended: [(at: Duration, startedAt: Duration, callClass: CallClass)] = []
+    private var ended: [(at: Duration, call: Call)] = []
     /// Calls of others that the headers betrayed, held like ours until `until`.
     private var foreign: (count: Int, until: Duration) = (0, .zero)
     /// When the next paced call would start if all were spread evenly at the full limit.
@@ -62,6 +63,11 @@ public struct RateBudget: Sendable {
 
     /// What a call without an answer may have spent on its way to the server after we gave it up.
     static let graceWithoutAnswer = Duration.seconds(1)
+    /// Of the slots, those that calls which read associations may hold. HubSpot counts these by a limit of their own as well: 100 of 100,
+    /// 150 of 190, 200 of 250 in ten seconds.
+    ///
+    /// - Source: platform page, sections 5.9 and 7.1.
+    private static let associationsPercent = 75
     /// How many calls may start at once before pacing spreads them: a tenth of the limit.
     private var paceBurst: Int { max(1, base() / 10) }
     private var paceSpacing: Duration { limit.interval / max(1, base()) }
@@ -105,14 +111,22 @@ public struct RateBudget: Sendable {
         return least
     }
 
-    /// Slots that this instance's calls hold, those of the classes up to `last` only.
+    /// The allotment that this instance's calls take up, those of the classes up to `last` only: the slots that they hold, and room for
+    /// as many beside those of associations as their share leaves.
     public func held(through last: CallClass = .healing, at now: Duration) -> Int {
-        ended[firstHeld(at: now)...].count { $0.callClass <= last } + underWay.values.count { $0.callClass <= last }
+        max(
+            held(at: now) { $0.callClass <= last },
+            (held(at: now) { $0.readsAssociations && $0.callClass <= last } * 100 + RateBudget.associationsPercent - 1) / RateBudget.associationsPercent)
+    }
+
+    private func held(at now: Duration, by isCounted: (Call) -> Bool) -> Int {
+        ended[firstHeld(at: now)...].count { isCounted($0.call) } + underWay.values.count(where: isCounted)
     }
 
     // MARK: Deciding
 
-    /// Whether a call of that class may start now. The caller asks for the most urgent class that waits, no other.
+    /// Whether a call of that class may start now. The caller asks for the most urgent class that waits, no other; if the call reads
+    /// associations, only while `associationsDecision` lets them.
     public func decision(for callClass: CallClass, at now: Duration) -> Decision {
         if let pause, pause.until > now { return .wait(until: pause.until) }
         if let allotment, allotment.until < now { return .wait(until: nil) }
@@ -134,11 +148,17 @@ public struct RateBudget: Sendable {
         return .start
     }
 
+    /// Whether calls that read associations may be asked for at all; those that may not are passed over.
+    public func associationsDecision(at now: Duration) -> Decision {
+        guard held(at: now, by: \.readsAssociations) >= max(1, allotted * RateBudget.associationsPercent / 100) else { return .start }
+        let release = ended[firstHeld(at: now)...].first { $0.call.readsAssociations }
+        return .wait(until: release.map { $0.at + limit.interval + .nanoseconds(1) })
+    }
+
     /// Whether more urgent calls have left this class (and those after it) less than a fiftieth of the limit. It may then use what is
     /// free beyond its share, so that a steady stream of changes below the limit slows a sync down but does not stop it.
     private func isSqueezedOut(_ callClass: CallClass, firstHeld first: Int) -> Bool {
-        let own =
-            ended[first...].count { $0.callClass >= callClass } + underWay.values.count { $0.callClass >= callClass }
+        let own = ended[first...].count { $0.call.callClass >= callClass } + underWay.values.count { $0.callClass >= callClass }
         return own < max(1, allotted / 50)
     }
 
@@ -159,9 +179,9 @@ public struct RateBudget: Sendable {
     // MARK: Counting
 
     /// Takes a slot. Only after `decision` said `.start` for the same class and instant.
-    public mutating func start(_ callClass: CallClass, at now: Duration) -> Call {
+    public mutating func start(_ callClass: CallClass, readsAssociations: Bool = false, at now: Duration) -> Call {
         callCount += 1
-        let call = Call(number: callCount, callClass: callClass, startedAt: now)
+        let call = Call(number: callCount, callClass: callClass, readsAssociations: readsAssociations, startedAt: now)
         underWay[call.number] = call
         if callClass.isPaced { pacedAt = max(pacedAt, now) + paceSpacing }
         return call
@@ -173,7 +193,7 @@ public struct RateBudget: Sendable {
     public mutating func finish(_ call: Call, at now: Duration, isAnswered: Bool = true) {
         guard underWay.removeValue(forKey: call.number) != nil else { return }
         let end = isAnswered ? now : now + RateBudget.graceWithoutAnswer
-        ended.insert((end, call.startedAt, call.callClass), at: firstEnded { $0 > end })
+        ended.insert((end, call), at: firstEnded { $0 > end })
         let useless = firstEnded { $0 + limit.interval * 2 >= now }
         if useless > 256 { ended.removeFirst(useless) }  // rarely, as it moves the rest
     }

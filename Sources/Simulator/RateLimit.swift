@@ -7,4 +7,9 @@ public struct RateLimit: Sendable, Equatable {
         self.count = count
         self.interval = interval
     }
+
+    /// The limit of associations where this is the general one: HubSpot's is 100 of 100, 150 of 190 and 200 of 250; this has the least share.
+    ///
+    /// - Source: platform page, sections 5.9 and 7.1.
+    var ofAssociations: RateLimit { RateLimit(max(1, count * 150 / 190), per: interval) }
 }

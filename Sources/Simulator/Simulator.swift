@@ -142,7 +142,12 @@ public final class Simulator: Service, Sendable {
     }
 
     /// nil: no burst limit. The window starts empty.
-    public func setRateLimit(_ limit: RateLimit?) { api.state.withLockedValue { $0.window = limit.map(RateWindow.init) } }
+    public func setRateLimit(_ limit: RateLimit?) {
+        api.state.withLockedValue { state in
+            state.window = limit.map(RateWindow.init)
+            state.associations = limit.map { RateWindow($0.ofAssociations) }
+        }
+    }
 
     /// The day's calls so far, as if other apps of the account had made some.
     public func setDailyUsed(_ count: Int) { api.state.withLockedValue { $0.dailyUsed = count } }
@@ -179,11 +184,15 @@ public final class Simulator: Service, Sendable {
 
     /// The most calls under the burst limit that arrived within any window of this length, refused ones included.
     public func maxCallsInAnyWindow(_ interval: Duration) -> Int {
-        api.state.withLockedValue { $0.log }.maxInAnyWindow(interval, searches: false)
+        api.state.withLockedValue { $0.log }.maxInAnyWindow(interval)
     }
 
     public func maxSearchesInAnyWindow(_ interval: Duration) -> Int {
-        api.state.withLockedValue { $0.log }.maxInAnyWindow(interval, searches: true)
+        api.state.withLockedValue { $0.log }.maxInAnyWindow(interval, .searches)
+    }
+
+    public func maxAssociationsInAnyWindow(_ interval: Duration) -> Int {
+        api.state.withLockedValue { $0.log }.maxInAnyWindow(interval, .associations)
     }
 
     public func resetCalls() { api.state.withLockedValue { $0.log = CallLog() } }

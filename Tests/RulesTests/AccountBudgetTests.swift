@@ -14,6 +14,7 @@ private let few = Array(seeds.prefix(24))
         var simulation = SharingSimulation(limit, seed: seed)
         var random = SeededGenerator(seed: seed ^ 0xABCD)
         simulation.lossShare = seed % 3 == 0 ? 0.1 : 0
+        simulation.associationsShare = [0, 0.5, 0.95][Int(seed / 6) % 3]
         simulation.start()
         for _ in 0..<80 {
             switch Int.random(in: 0..<12, using: &random) {
@@ -35,6 +36,8 @@ private let few = Array(seeds.prefix(24))
             if simulation.instances.isEmpty { simulation.start() }
         }
         #expect(simulation.server.fullest <= limit.calls)
+        // A single slot cannot be divided: each of several instances may use its own for associations.
+        if limit.calls >= 40 { #expect(simulation.associations.fullest <= limit.calls * 150 / 190) }
         #expect(simulation.server.arrivals.count > limit.calls)
     }
 

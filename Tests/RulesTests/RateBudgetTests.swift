@@ -27,6 +27,31 @@ let seeds: [UInt64] = ProcessInfo.processInfo.environment["SEED"].flatMap(UInt64
         #expect(simulation.server.arrivals.count >= limit.calls)
     }
 
+    /// HubSpot's own limit of associations is 100 of 100, 150 of 190 and 200 of 250; the rest of the slots are for other calls.
+    @Test(arguments: [("100/10s", 100), ("190/10s", 150), ("250/10s", 200), ("5/1s", 3), ("1/1s", 1)])
+    func readsOfAssociationsKeepTheirOwnLimitToo(text: String, own: Int) throws {
+        let limit = try #require(RateLimit(text))
+        for seed in seeds.prefix(4) {
+            var random = SeededGenerator(seed: seed)
+            var simulation = BudgetSimulation(limit, seed: seed)
+            simulation.latency = { random in
+                (limit.interval * Double.random(in: 0...0.1, using: &random), Double.random(in: 0...1, using: &random))
+            }
+            var asked = 0
+            for _ in 0..<100 {
+                simulation.ask(.webhook, count: Int.random(in: 0...limit.calls, using: &random), readsAssociations: true)
+                let others = Int.random(in: 0...limit.calls / 20, using: &random)
+                simulation.ask(.live, count: others)
+                asked += others
+                simulation.run(until: simulation.now + limit.interval * Double.random(in: 0...0.5, using: &random))
+            }
+            #expect(simulation.associations.fullest <= own)
+            #expect(simulation.associations.fullest == max(1, limit.calls * 3 / 4), "as many as there can be")
+            #expect(simulation.server.fullest <= limit.calls)
+            #expect(simulation.count(.live) * 20 >= asked * 19, "others have what is left, although they are less urgent")
+        }
+    }
+
     @Test(arguments: seeds) func aMoreUrgentCallNeverWaitsForALessUrgentOne(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let limit = limits[Int(seed) % limits.count]

@@ -19,6 +19,8 @@ struct SharingSimulation {
         var look: (version: Int, ledger: BudgetLedger, storeNow: Timestamp, asked: Duration, at: Double)?
         var write: (proposal: AccountBudget.Proposal, at: Double, isDone: Bool)?
         var started: [Double] = []
+        /// Whether the next call reads associations.
+        var readsAssociations = false
         /// Keeps that many full-sync calls waiting.
         var bulk = 0
 
@@ -34,6 +36,8 @@ struct SharingSimulation {
 
     let limit: RateLimit
     var server: SlidingServer
+    /// The same server's count of calls that read associations.
+    var associations: SlidingServer
     var random: SeededGenerator
     private(set) var time = 0.0
     private(set) var instances: [Instance] = []
@@ -51,10 +55,13 @@ struct SharingSimulation {
     var storeOffset = 1_700_000_000.0
     var callTime: ClosedRange<Double> = 0.05...0.9
     var tellsRemaining = false
+    /// Calls that read associations, of all.
+    var associationsShare = 0.0
 
     init(_ limit: RateLimit, seed: UInt64) {
         self.limit = limit
         server = SlidingServer(limit)
+        associations = SlidingServer(limit)
         random = SeededGenerator(seed: seed)
     }
 
@@ -121,16 +128,19 @@ struct SharingSimulation {
         share(instance, now)
         instance.waiting[.full] = max(instance.waiting[.full] ?? 0, instance.bulk)
         while let callClass = instance.waiting.filter({ $0.value > 0 }).keys.min() {
+            if instance.readsAssociations, instance.budget[.general].associationsDecision(at: now) != .start { instance.readsAssociations = false }
             guard case .start = instance.budget[.general].decision(for: callClass, at: now) else {
                 instance.isShort.insert(.general)
                 if callClass.isUrgent, instance.budget.canGrow(.general) { instance.nextLook = min(instance.nextLook, time + 0.03) }
                 break
             }
             instance.waiting[callClass, default: 0] -= 1
-            let call = instance.budget[.general].start(callClass, at: now)
+            let call = instance.budget[.general].start(callClass, readsAssociations: instance.readsAssociations, at: now)
             let length = Double.random(in: callTime, using: &random)
             let arrival = time + length * Double.random(in: 0...1, using: &random)
             server.arrive(at: .seconds(arrival))
+            if instance.readsAssociations { associations.arrive(at: .seconds(arrival)) }
+            instance.readsAssociations = Double.random(in: 0..<1, using: &random) < associationsShare
             arrivals.append(arrival)
             instance.underWay.append((call, time + length))
             instance.started.append(time)

@@ -266,6 +266,10 @@ final class History: @unchecked Sendable {  // belongs to one `JobThread`
         if scenario.sharesLimits, !hasStalled, most > scenario.rateLimit.calls {
             throw Failure(description: "\(most) calls arrived within a window of \(scenario.rateLimit)")
         }
+        let mostOwn = simulator.maxAssociationsInAnyWindow(scenario.rateLimit.interval)
+        if scenario.sharesLimits, !hasStalled, scenario.rateLimit.calls >= 40, mostOwn > scenario.rateLimit.calls * 150 / 190 {
+            throw Failure(description: "\(mostOwn) calls about associations arrived within a window of \(scenario.rateLimit)")
+        }
         guard comparison.isEqual else {
             throw Failure(description: comparison.differences.prefix(8).joined(separator: "\n"))
         }

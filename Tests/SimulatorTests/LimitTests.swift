@@ -59,10 +59,27 @@ struct LimitTests {
 
     @Test func theJudgeFindsTheBusiestWindow() {
         var log = CallLog()
-        for time in [0, 4, 9, 10, 11, 12, 30] { log.arrived(Int64(time) * 1_000_000_000, isSearch: false) }
-        #expect(log.maxInAnyWindow(.seconds(10), searches: false) == 5)
-        #expect(log.maxInAnyWindow(.seconds(3), searches: false) == 3)
-        #expect(log.maxInAnyWindow(.seconds(10), searches: true) == 0)
+        for time in [0, 4, 9, 10, 11, 12, 30] { log.arrived(Int64(time) * 1_000_000_000, at: .owners) }
+        #expect(log.maxInAnyWindow(.seconds(10)) == 5)
+        #expect(log.maxInAnyWindow(.seconds(3)) == 3)
+        #expect(log.maxInAnyWindow(.seconds(10), .searches) == 0)
+        log.arrived(31 * 1_000_000_000, at: .associations(.contacts, .deals, .read))
+        #expect(log.maxInAnyWindow(.seconds(10)) == 5)
+        #expect(log.maxInAnyWindow(.seconds(10), .associations) == 1)
+    }
+
+    /// 150 where all calls have 190; headers speak of these.
+    @Test func associationsHaveALimitOfTheirOwnBesideTheGeneralOne() {
+        let account = Account { $0.rateLimit = RateLimit(19, per: .seconds(10)) }
+        func read() -> Answer { account.post("/crm/v4/associations/contacts/deals/batch/read", ["inputs": []]) }
+        #expect(read().header("X-HubSpot-RateLimit-Max") == "15")
+        for _ in 0..<13 { #expect(read().status != 429) }
+        let last = read()
+        #expect(last.status != 429 && last.header("X-HubSpot-RateLimit-Remaining") == "0")
+        #expect(read().status == 429)
+        // The refused one counts as well, in both.
+        let other = account.get(Self.path)
+        #expect(other.status == 200 && other.header("X-HubSpot-RateLimit-Remaining") == "2")
     }
 
     @Test func aWrongTokenIs401AndAMissingScope403() throws {

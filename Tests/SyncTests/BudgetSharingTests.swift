@@ -35,18 +35,20 @@ import Testing
             service = Task { try await group.run() }
         }
 
+        enum Work { case account, searches, associations }
+
         /// Callers that call one after the other, as fast as they may, until they are cancelled.
-        func work(_ callers: Int = 8, as callClass: CallClass = .full, searching: Bool = false) -> Task<Void, Never> {
+        func work(_ callers: Int = 8, as callClass: CallClass = .full, _ work: Work = .account) -> Task<Void, Never> {
             Task { [hubspot] in
                 await withTaskGroup(of: Void.self) { group in
                     for _ in 0..<callers {
                         group.addTask {
                             while !Task.isCancelled {
                                 // What fails is seen by the simulator's counts.
-                                if searching {
-                                    _ = try? await hubspot.search(.deals, SearchQuery(), as: callClass)
-                                } else {
-                                    _ = try? await hubspot.account(as: callClass)
+                                switch work {
+                                case .account: _ = try? await hubspot.account(as: callClass)
+                                case .searches: _ = try? await hubspot.search(.deals, SearchQuery(), as: callClass)
+                                case .associations: _ = try? await hubspot.associations(from: .contacts, to: .deals, ids: ["1"], as: callClass)
                                 }
                             }
                         }
@@ -96,7 +98,7 @@ import Testing
     private func expectNoRefusal(_ simulator: Simulator, _ limit: Rules.RateLimit = limit) {
         #expect(simulator.maxCallsInAnyWindow(limit.interval) <= limit.calls)
         #expect(simulator.maxSearchesInAnyWindow(Self.searchLimit.interval) <= Self.searchLimit.calls)
-        #expect(simulator.calls.allSatisfy { $0.value.keys.allSatisfy { $0 == 200 } }, "\(simulator.calls)")
+        #expect(simulator.calls.allSatisfy { $0.value.keys.allSatisfy { $0 == 200 || $0 == 207 } }, "\(simulator.calls)")
     }
 
     @Test func threeInstancesKeepTheLimitAndUseIt() async throws {
@@ -115,7 +117,7 @@ import Testing
             #expect(ContinuousClock.now - start < .milliseconds(500))
 
             // All busy, and searching.
-            work += instances.dropFirst().map { $0.work() } + instances.map { $0.work(2, as: .incremental, searching: true) }
+            work += instances.dropFirst().map { $0.work() } + instances.map { $0.work(2, as: .incremental, .searches) }
             for instance in instances { try await eventually { (17...21).contains(await instance.hubspot.budget.allotted) } }
             let three = try await throughput(simulator)
             #expect(three >= 0.75, "\(three)")
@@ -146,6 +148,28 @@ import Testing
             for task in work { await task.value }
             await instances[0].stop()
             #expect(simulator.maxSearchesInAnyWindow(.seconds(1)) >= 4)
+            expectNoRefusal(simulator)
+        }
+    }
+
+    @Test func togetherTheyKeepTheLimitOfAssociationsToo() async throws {
+        try await withSimulator { simulator in
+            let instances = (1...2).map { Instance($0, simulator, ScratchDatabase.current) }
+            for instance in instances { try await eventually { await instance.hubspot.budget.instances == 2 } }
+            var others: Int { simulator.calls["GET account-info/details"]?.values.reduce(0, +) ?? 0 }
+            var work = [instances[0].work(as: .webhook, .associations)]
+            try await eventually { await instances[0].hubspot.budget.allotted >= 51 }
+            work.append(instances[1].work(as: .webhook, .associations))
+            try await eventually { simulator.callCount - others >= 4 * 45 }
+            // Another call waits for none of them.
+            let before = others
+            work.append(instances[0].work(1, as: .live))
+            try await eventually { others - before >= 20 }
+            for task in work { task.cancel() }
+            for task in work { await task.value }
+            for instance in instances { await instance.stop() }
+            let most = simulator.maxAssociationsInAnyWindow(Self.limit.interval)
+            #expect((40...45).contains(most), "\(most)")
             expectNoRefusal(simulator)
         }
     }

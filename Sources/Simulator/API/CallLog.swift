@@ -6,6 +6,8 @@ struct CallLog: Sendable {
     /// Arrivals of calls that count towards the burst limit, in nanoseconds.
     private var limited: [Int64] = []
     private var searches: [Int64] = []
+    /// Those of `limited` that are about associations.
+    private var associations: [Int64] = []
     /// Arrivals kept; the oldest half goes when there are more.
     private static let arrivalsMax = 2_000_000
 
@@ -13,14 +15,26 @@ struct CallLog: Sendable {
 
     mutating func noteFault() { faults += 1 }
 
-    mutating func arrived(_ time: Int64, isSearch: Bool) {
-        if isSearch { searches.append(time) } else { limited.append(time) }
-        if limited.count > CallLog.arrivalsMax { limited.removeFirst(CallLog.arrivalsMax / 2) }
-        if searches.count > CallLog.arrivalsMax { searches.removeFirst(CallLog.arrivalsMax / 2) }
+    mutating func arrived(_ time: Int64, at endpoint: Endpoint) {
+        if endpoint.isSearch { note(time, in: &searches) } else { note(time, in: &limited) }
+        if endpoint.isAboutAssociations { note(time, in: &associations) }
     }
 
-    func maxInAnyWindow(_ interval: Duration, searches isSearch: Bool) -> Int {
-        let times = (isSearch ? searches : limited).sorted()
+    private func note(_ time: Int64, in arrivals: inout [Int64]) {
+        arrivals.append(time)
+        if arrivals.count > CallLog.arrivalsMax { arrivals.removeFirst(CallLog.arrivalsMax / 2) }
+    }
+
+    /// What a limit counts.
+    enum Kind { case limited, searches, associations }
+
+    func maxInAnyWindow(_ interval: Duration, _ kind: Kind = .limited) -> Int {
+        let times =
+            switch kind {
+            case .limited: limited.sorted()
+            case .searches: searches.sorted()
+            case .associations: associations.sorted()
+            }
         let length = interval.nanoseconds
         var first = 0
         var most = 0

@@ -128,6 +128,13 @@ enum Endpoint: Sendable {
         if case .search = self { true } else { false }
     }
 
+    var isAboutAssociations: Bool {
+        switch self {
+        case .associations, .associationLabels, .recordAssociations, .pair: true
+        default: false
+        }
+    }
+
     /// Lists of scopes; one of each list is required.
     ///
     /// - Source: platform page, section 8.3.

@@ -12,6 +12,8 @@ final class HubSpotAPI: Sendable {
         var missingScopes: Set<String>
         var token: String
         var window: RateWindow?
+        /// Of associations, beside `window`.
+        var associations: RateWindow?
         var secondly: RateWindow
         var searches: RateWindow?
         var dailyUsed = 0
@@ -31,7 +33,8 @@ final class HubSpotAPI: Sendable {
         state = NIOLockedValueBox(
             State(
                 faults: settings.faults, latency: settings.latency, compresses: settings.compresses, missingScopes: settings.missingScopes,
-                token: settings.token, window: settings.rateLimit.map(RateWindow.init), secondly: RateWindow(RateLimit(19, per: .seconds(1))),
+                token: settings.token, window: settings.rateLimit.map(RateWindow.init),
+                associations: settings.rateLimit.map { RateWindow($0.ofAssociations) }, secondly: RateWindow(RateLimit(19, per: .seconds(1))),
                 searches: settings.searchRateLimit.map(RateWindow.init), random: SeededRandom(seed: settings.seed ^ 0xFA17)))
     }
 
@@ -126,7 +129,7 @@ final class HubSpotAPI: Sendable {
         _ headers: inout [(name: String, value: String)]
     ) -> Answer? {
         let time = call.arrival
-        state.log.arrived(time, isSearch: endpoint.isSearch)
+        state.log.arrived(time, at: endpoint)
         state.dailyUsed += 1
         let isWithinDay = state.dailyUsed <= settings.dailyLimit
         if endpoint.isSearch {
@@ -136,21 +139,29 @@ final class HubSpotAPI: Sendable {
             }
             return nil
         }
-        guard state.window != nil else { return isWithinDay ? nil : tooMany("DAILY", wait: nil, correlationId) }
-        let isWithinWindow = state.window!.take(at: time, rejectedCount: settings.rejectedCallsCount)
+        guard var general = state.window else { return isWithinDay ? nil : tooMany("DAILY", wait: nil, correlationId) }
+        var isWithinWindow = general.take(at: time, rejectedCount: settings.rejectedCallsCount)
+        state.window = general
+        var window = general
+        // Calls about associations are counted twice, and told of the smaller limit. Whether HubSpot's are, it does not say.
+        if endpoint.isAboutAssociations, var own = state.associations {
+            isWithinWindow = own.take(at: time, rejectedCount: settings.rejectedCallsCount) && isWithinWindow
+            state.associations = own
+            window = own
+        }
         _ = state.secondly.take(at: time, rejectedCount: true)
-        let window = state.window!.limit
         headers += [
             ("X-HubSpot-RateLimit-Daily", String(settings.dailyLimit)),
             ("X-HubSpot-RateLimit-Daily-Remaining", String(max(0, settings.dailyLimit - state.dailyUsed))),
-            ("X-HubSpot-RateLimit-Interval-Milliseconds", String(window.interval.milliseconds)),
-            ("X-HubSpot-RateLimit-Max", String(window.count)),
-            ("X-HubSpot-RateLimit-Remaining", String(state.window!.remaining(at: time))),
+            ("X-HubSpot-RateLimit-Interval-Milliseconds", String(window.limit.interval.milliseconds)),
+            ("X-HubSpot-RateLimit-Max", String(window.limit.count)),
+            ("X-HubSpot-RateLimit-Remaining", String(window.remaining(at: time))),
             ("X-HubSpot-RateLimit-Secondly", "19"),
             ("X-HubSpot-RateLimit-Secondly-Remaining", String(state.secondly.remaining(at: time))),
         ]
         guard isWithinDay else { return tooMany("DAILY", wait: nil, correlationId) }
-        return isWithinWindow ? nil : tooMany("TEN_SECONDLY_ROLLING", wait: state.window!.wait(at: time), correlationId)
+        let wait = max(general.wait(at: time), window.wait(at: time))
+        return isWithinWindow ? nil : tooMany("TEN_SECONDLY_ROLLING", wait: wait, correlationId)
     }
 
     /// - Parameter wait: nanoseconds until a call is allowed again.

@@ -238,8 +238,9 @@ extension Simulator {
             json.member("limited", log.limitedCount)
             json.member("searches", log.searchCount)
             json.member("faults", log.faults)
-            json.member("maxIn10Seconds", log.maxInAnyWindow(.seconds(10), searches: false))
-            json.member("maxSearchesIn1Second", log.maxInAnyWindow(.seconds(1), searches: true))
+            json.member("maxIn10Seconds", log.maxInAnyWindow(.seconds(10)))
+            json.member("maxAssociationsIn10Seconds", log.maxInAnyWindow(.seconds(10), .associations))
+            json.member("maxSearchesIn1Second", log.maxInAnyWindow(.seconds(1), .searches))
             json.key("endpoints")
             json.object { json in
                 for label in log.counts.keys.sorted() {
