@@ -69,7 +69,6 @@ public final class FaultyProxy: @unchecked Sendable {  // `lock` guards everythi
             guard !isStopped else { return }
             isStopped = true
             shutdown(listener, Int32(SHUT_RDWR))
-            close(listener)
             for number in connections.keys { reset(number) }
         }
     }
@@ -77,6 +76,7 @@ public final class FaultyProxy: @unchecked Sendable {  // `lock` guards everythi
     // MARK: Connections
 
     private func acceptAll() {
+        defer { close(listener) }  // here alone, as in `RawServer`
         while true {
             let near = accept(listener, nil, nil)
             guard near >= 0 else { return }

@@ -86,12 +86,13 @@ public final class RawServer: @unchecked Sendable {  // `lock` guards everything
             guard !isStopped else { return }
             isStopped = true
             shutdown(listener, Int32(SHUT_RDWR))
-            close(listener)
             for descriptor in open { shutdown(descriptor, Int32(SHUT_RDWR)) }
         }
     }
 
     private func acceptAll() {
+        // Here alone: closed elsewhere, its number could be another server's by the time that it is accepted from once more.
+        defer { close(listener) }
         while true {
             let descriptor = accept(listener, nil, nil)
             guard descriptor >= 0 else { return }
