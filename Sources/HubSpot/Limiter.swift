@@ -205,11 +205,20 @@ actor Limiter {
 
     /// The most urgent call that waits, those aside that read associations while there are no more of them allowed.
     private func next(_ lane: Lane, at now: Duration) -> (callClass: CallClass, index: Int)? {
-        let associations = budget[lane].associationsDecision(at: now)
+        var associations: RateBudget.Decision?  // asked for only where it matters
         for callClass in CallClass.allCases {
-            if let index = waiters[lane]?[callClass]?.firstIndex(where: { associations == .start || !$0.readsAssociations }) { return (callClass, index) }
+            guard let queue = waiters[lane]?[callClass], let first = queue.first else { continue }
+            if first.readsAssociations {
+                let decision = associations ?? budget[lane].associationsDecision(at: now)
+                associations = decision
+                guard decision == .start else {
+                    if let index = queue.firstIndex(where: { !$0.readsAssociations }) { return (callClass, index) }
+                    continue
+                }
+            }
+            return (callClass, 0)
         }
-        if case .wait(let until?) = associations, waiters[lane]?.values.contains(where: { !$0.isEmpty }) == true { setAlarm(lane, at: until) }
+        if case .wait(let until?) = associations { setAlarm(lane, at: until) }
         return nil
     }
 

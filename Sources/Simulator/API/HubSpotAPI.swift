@@ -139,28 +139,26 @@ final class HubSpotAPI: Sendable {
             }
             return nil
         }
-        guard var general = state.window else { return isWithinDay ? nil : tooMany("DAILY", wait: nil, correlationId) }
-        var isWithinWindow = general.take(at: time, rejectedCount: settings.rejectedCallsCount)
-        state.window = general
-        var window = general
+        guard state.window != nil else { return isWithinDay ? nil : tooMany("DAILY", wait: nil, correlationId) }
+        var isWithinWindow = state.window!.take(at: time, rejectedCount: settings.rejectedCallsCount)
+        var (limit, remaining, wait) = state.window!.view(at: time)
         // Calls about associations are counted twice, and told of the smaller limit. Whether HubSpot's are, it does not say.
-        if endpoint.isAboutAssociations, var own = state.associations {
-            isWithinWindow = own.take(at: time, rejectedCount: settings.rejectedCallsCount) && isWithinWindow
-            state.associations = own
-            window = own
+        if endpoint.isAboutAssociations, state.associations != nil {
+            isWithinWindow = state.associations!.take(at: time, rejectedCount: settings.rejectedCallsCount) && isWithinWindow
+            let own = state.associations!.view(at: time)
+            (limit, remaining, wait) = (own.limit, own.remaining, max(wait, own.wait))
         }
         _ = state.secondly.take(at: time, rejectedCount: true)
         headers += [
             ("X-HubSpot-RateLimit-Daily", String(settings.dailyLimit)),
             ("X-HubSpot-RateLimit-Daily-Remaining", String(max(0, settings.dailyLimit - state.dailyUsed))),
-            ("X-HubSpot-RateLimit-Interval-Milliseconds", String(window.limit.interval.milliseconds)),
-            ("X-HubSpot-RateLimit-Max", String(window.limit.count)),
-            ("X-HubSpot-RateLimit-Remaining", String(window.remaining(at: time))),
+            ("X-HubSpot-RateLimit-Interval-Milliseconds", String(limit.interval.milliseconds)),
+            ("X-HubSpot-RateLimit-Max", String(limit.count)),
+            ("X-HubSpot-RateLimit-Remaining", String(remaining)),
             ("X-HubSpot-RateLimit-Secondly", "19"),
             ("X-HubSpot-RateLimit-Secondly-Remaining", String(state.secondly.remaining(at: time))),
         ]
         guard isWithinDay else { return tooMany("DAILY", wait: nil, correlationId) }
-        let wait = max(general.wait(at: time), window.wait(at: time))
         return isWithinWindow ? nil : tooMany("TEN_SECONDLY_ROLLING", wait: wait, correlationId)
     }
 

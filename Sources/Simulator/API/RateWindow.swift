@@ -31,6 +31,9 @@ struct RateWindow: Sendable {
         return place >= first && place < times.count ? max(0, times[place] + length - time) : 0
     }
 
+    /// All of it that an answer tells: `remaining` and `wait`.
+    mutating func view(at time: Int64) -> (limit: RateLimit, remaining: Int, wait: Int64) { (limit, remaining(at: time), wait(at: time)) }
+
     private mutating func drop(before time: Int64) {
         while first < times.count, times[first] <= time - length { first += 1 }
         if first > 4096, first * 2 > times.count {
