@@ -84,16 +84,21 @@ struct MacroRun {
         try await setCompression(false)
         table.add("the same with gzip: service CPU", [packed.service / count * 1e6], raw: [rawPacked / count * 1e6], "µs a record", .atMost(25))
 
-        // Every stored version becomes older than HubSpot's.
-        _ = try await database.run {
-            try $0.updateMany([:], update: ["$set": ["hubspotUpdatedAt": .date(0), "contentHash": .int64(0)]], in: "contacts")
+        var changedRate: [Double] = [], changedCPU: [Double] = [], rawRate: [Double] = []
+        for _ in 0..<3 {
+            // Every stored version becomes older than HubSpot's.
+            _ = try await database.run {
+                try $0.updateMany([:], update: ["$set": ["hubspotUpdatedAt": .date(0), "contentHash": .int64(0)]], in: "contacts")
+            }
+            try await writeOut()
+            let changed = try await sync()
+            changedRate.append(count / changed.seconds)
+            changedCPU.append(changed.service / count * 1e6)
+            try await writeOut()
+            rawRate.append(count / (try checked(baseline_update(uri, MacroRun.raw, documents, contacts, 1000, false))))
         }
-        try await writeOut()
-        let changed = try await sync()
-        try await writeOut()
-        let rawUpdates = try checked(baseline_update(uri, MacroRun.raw, documents, contacts, 1000, false))
-        table.add("all changed: service CPU", [changed.service / count * 1e6], "µs a record")
-        table.add("all changed", [count / changed.seconds], raw: [count / rawUpdates], "records/s", .ratioAtLeast(0.9))
+        table.add("all changed: service CPU", changedCPU, "µs a record")
+        table.add("all changed", changedRate, raw: rawRate, "records/s", .ratioAtLeast(0.9))
     }
 
     /// Reads the list and makes BSON of it: the seconds of processor time.
