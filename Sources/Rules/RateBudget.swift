@@ -114,13 +114,14 @@ public struct RateBudget: Sendable {
     /// The allotment that this instance's calls take up, those of the classes up to `last` only: the slots that they hold, and room for
     /// as many beside those of associations as their share leaves.
     public func held(through last: CallClass = .healing, at now: Duration) -> Int {
-        max(
-            held(at: now) { $0.callClass <= last },
-            (held(at: now) { $0.readsAssociations && $0.callClass <= last } * 100 + RateBudget.associationsPercent - 1) / RateBudget.associationsPercent)
+        let first = firstHeld(at: now)
+        return max(
+            held(from: first) { $0.callClass <= last },
+            (held(from: first) { $0.readsAssociations && $0.callClass <= last } * 100 + RateBudget.associationsPercent - 1) / RateBudget.associationsPercent)
     }
 
-    private func held(at now: Duration, by isCounted: (Call) -> Bool) -> Int {
-        ended[firstHeld(at: now)...].count { isCounted($0.call) } + underWay.values.count(where: isCounted)
+    private func held(from first: Int, by isCounted: (Call) -> Bool) -> Int {
+        ended[first...].count { isCounted($0.call) } + underWay.values.count(where: isCounted)
     }
 
     // MARK: Deciding
@@ -150,16 +151,16 @@ public struct RateBudget: Sendable {
 
     /// Whether calls that read associations may be asked for at all; those that may not are passed over.
     public func associationsDecision(at now: Duration) -> Decision {
-        guard held(at: now, by: \.readsAssociations) >= max(1, allotted * RateBudget.associationsPercent / 100) else { return .start }
-        let release = ended[firstHeld(at: now)...].first { $0.call.readsAssociations }
+        let first = firstHeld(at: now)
+        guard held(from: first, by: \.readsAssociations) >= max(1, allotted * RateBudget.associationsPercent / 100) else { return .start }
+        let release = ended[first...].first { $0.call.readsAssociations }
         return .wait(until: release.map { $0.at + limit.interval + .nanoseconds(1) })
     }
 
     /// Whether more urgent calls have left this class (and those after it) less than a fiftieth of the limit. It may then use what is
     /// free beyond its share, so that a steady stream of changes below the limit slows a sync down but does not stop it.
     private func isSqueezedOut(_ callClass: CallClass, firstHeld first: Int) -> Bool {
-        let own = ended[first...].count { $0.call.callClass >= callClass } + underWay.values.count { $0.callClass >= callClass }
-        return own < max(1, allotted / 50)
+        held(from: first) { $0.callClass >= callClass } < max(1, allotted / 50)
     }
 
     /// Ended calls before this index have given their slots back.

@@ -260,9 +260,7 @@ import Testing
         _ = try await database.run { try $0.updateMany(["_id": "a"], update: ["$set": ["state": "pending", "leaseUntil": .date(0)]], in: Inbox.collection) }
         _ = try await inbox.claim("claim", owner: "one", limit: 1, now: at(30), leaseUntil: at(60))
         #expect(try await expireAt() == nil)
-        let reply = try await database.run { try $0.command(["listIndexes": .string(Inbox.collection)]) }
-        let indexes = reply["cursor"]?.document?["firstBatch"]?.array ?? []
-        let expiry = indexes.compactMap(\.document).filter { $0["expireAfterSeconds"] != nil }
+        let expiry = try await listedIndexes().filter { $0["expireAfterSeconds"] != nil }
         #expect(expiry.map { $0["key"] } == [["expireAt": 1]])
         #expect(expiry.map { $0["expireAfterSeconds"]?.integer } == [0])
     }
@@ -284,11 +282,14 @@ import Testing
     }
 
     private func indexKeys() async throws -> [String: BSONDocument] {
-        let reply = try await ScratchDatabase.current.run { try $0.command(["listIndexes": .string(Inbox.collection)]) }
-        return (reply["cursor"]?.document?["firstBatch"]?.array ?? []).reduce(into: [:]) { keys, index in
-            guard let index = index.document, let name = index["name"]?.string else { return }
-            keys[name] = index["key"]?.document
+        try await listedIndexes().reduce(into: [:]) { keys, index in
+            if let name = index["name"]?.string { keys[name] = index["key"]?.document }
         }
+    }
+
+    private func listedIndexes() async throws -> [BSONDocument] {
+        let reply = try await ScratchDatabase.current.run { try $0.command(["listIndexes": .string(Inbox.collection)]) }
+        return reply["cursor"]?.document?["firstBatch"]?.array?.compactMap(\.document) ?? []
     }
 
     /// Among thousands, each question touches about as many documents as it answers.
