@@ -42,6 +42,9 @@ public final class HubSpotClient: Sendable {
     /// should hear of a pause.
     public func onBudgetNews(_ body: @escaping @Sendable () -> Void) async { await limiter.setOnNews(body) }
 
+    /// Urgent calls are held back before they wait for the limit: had this process more of it, it would make them.
+    public func holdBack() async { await limiter.holdBack(.general) }
+
     /// What this process writes into the ledger next; see `AccountBudget.propose`.
     public func proposeBudget(
         on ledger: BudgetLedger, storeNow: Timestamp, lookedAt: CoreClock.Instant, isLeaving: Bool = false

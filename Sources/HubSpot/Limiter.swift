@@ -25,6 +25,8 @@ actor Limiter {
     private var inFlight = 0
     /// Lanes in which a call had to wait since the last look at the ledger.
     private var short: Set<Lane> = []
+    /// Lanes for which urgent calls were held back since the last look at the ledger.
+    private var heldBack: Set<Lane> = []
     private var onNews: @Sendable () -> Void = {}
     private var utcOffsetMs: Int64?
     private let pauseWaitMax: Duration
@@ -114,6 +116,9 @@ actor Limiter {
     /// Calls `body` when other instances should hear of something, or urgent calls wait for more than this instance has.
     func setOnNews(_ body: @escaping @Sendable () -> Void) { onNews = body }
 
+    /// Notes that urgent calls are held back before they wait here, because there are so few.
+    func holdBack(_ lane: Lane) { heldBack.insert(lane) }
+
     func propose(
         on ledger: BudgetLedger, storeNow: Timestamp, lookedAt: CoreClock.Instant, isLeaving: Bool
     ) -> AccountBudget.Proposal {
@@ -121,11 +126,14 @@ actor Limiter {
         var needs: [Lane: AccountBudget.Need] = [:]
         for lane in Lane.allCases {
             let counts = (waiters[lane] ?? [:]).mapValues(\.count)
+            let heldBack = heldBack.contains(lane) ? budget[lane].limit.reserve : 0
             needs[lane] = .init(
-                waiting: counts.values.reduce(0, +), urgentWaiting: counts.reduce(0) { $0 + ($1.key.isUrgent ? $1.value : 0) },
-                isShort: short.contains(lane))
+                waiting: counts.values.reduce(0, +) + heldBack,
+                urgentWaiting: counts.reduce(0) { $0 + ($1.key.isUrgent ? $1.value : 0) } + heldBack,
+                isShort: short.contains(lane) || heldBack > 0)
         }
         short = []
+        heldBack = []
         let proposal = budget.propose(
             on: ledger, storeNow: storeNow, lookedAt: lookedAt - origin, at: now, needs: needs, isLeaving: isLeaving)
         for lane in Lane.allCases { pump(lane) }

@@ -58,8 +58,8 @@ public struct RateBudget: Sendable {
     private var ended: [(at: Duration, call: Call)] = []
     /// Calls of others that the headers betrayed, held like ours until `until`.
     private var foreign: (count: Int, until: Duration) = (0, .zero)
-    /// When the next paced call would start if all were spread evenly at the full limit.
-    private var pacedAt: Duration = .zero
+    /// Of the paced calls, at the full limit.
+    private var pacing = EvenSpacing()
 
     /// What a call without an answer may have spent on its way to the server after we gave it up.
     static let graceWithoutAnswer = Duration.seconds(1)
@@ -143,7 +143,7 @@ public struct RateBudget: Sendable {
             return .wait(until: until)
         }
         if callClass.isPaced {
-            let earliest = pacedAt - paceSpacing * paceBurst
+            let earliest = pacing.earliest(paceSpacing, ahead: paceBurst)
             if earliest > now { return .wait(until: earliest) }
         }
         return .start
@@ -184,7 +184,7 @@ public struct RateBudget: Sendable {
         callCount += 1
         let call = Call(number: callCount, callClass: callClass, readsAssociations: readsAssociations, startedAt: now)
         underWay[call.number] = call
-        if callClass.isPaced { pacedAt = max(pacedAt, now) + paceSpacing }
+        if callClass.isPaced { pacing.start(paceSpacing, at: now) }
         return call
     }
 

@@ -129,8 +129,12 @@ public struct RecordQueue: Sendable {
         }
     }
 
-    /// Up to `max` waiting records of one type, the type whose head has waited longest; empty when nothing waits.
-    public mutating func nextBatch(max: Int, at now: Timestamp) -> [Task] {
+    /// What is to be tried again by now waits again.
+    ///
+    /// - Returns: whether there was any.
+    @discardableResult
+    public mutating func takeUpRetries(at now: Timestamp) -> Bool {
+        let before = waitingCount
         while let due = retries.first, due <= now {
             let key = retries.removeFirst()
             // An event may have brought it back before, or a later retry may have replaced this one.
@@ -139,6 +143,12 @@ public struct RecordQueue: Sendable {
                 wait(task)
             }
         }
+        return waitingCount > before
+    }
+
+    /// Up to `max` waiting records of one type, the type whose head has waited longest; empty when nothing waits.
+    public mutating func nextBatch(max: Int, at now: Timestamp) -> [Task] {
+        takeUpRetries(at: now)
         var oldest: (type: RecordType, task: Task)?
         for type in RecordType.allCases {
             if let head = head(of: type), oldest.map({ head.queuedAt < $0.task.queuedAt }) ?? true { oldest = (type, head) }

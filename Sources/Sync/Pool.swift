@@ -48,8 +48,10 @@ public actor Pool: Service {
     private var running = 0
     private var lagsMs: [Int64] = []
     private var lagCursor = 0
-    /// The last time that a batch went out while batches were paced.
-    private var lastPacedBatch = CoreClock.now
+    private var pacing = BatchPacing()
+    /// Whether anything has come in since batches were last asked for.
+    private var hasNews = false
+    private let origin = CoreClock.now
     /// Whether somebody wakes the loop when the next paced batch is due.
     private var isPaced = false
     private let wakeUps: AsyncStream<Void>
@@ -86,12 +88,14 @@ public actor Pool: Service {
         lastNumber += 1
         open[lastNumber] = Open(id: delivery.id, receivedAt: delivery.receivedAt, left: wishes.count)
         for (key, wish) in wishes { queue.add(key, wish, of: lastNumber, at: delivery.receivedAt) }
+        hasNews = true
         wake.yield()
     }
 
     /// Reads these records again, although no delivery says so.
     public func refresh(_ keys: [RecordKey]) {
         for key in keys { queue.add(key, .init(), of: nil, at: .now) }
+        hasNews = true
         wake.yield()
     }
 
@@ -140,6 +144,7 @@ public actor Pool: Service {
         var alarm: Timestamp?
         for await _ in wakeUps {
             if Task.isCancelled { return }
+            if queue.takeUpRetries(at: .now) { hasNews = true }
             while running < concurrency {
                 if let pause = await gatheringPause() {
                     if !isPaced {
@@ -155,15 +160,16 @@ public actor Pool: Service {
             }
             if let due = queue.nextRetry, running < concurrency, alarm.map({ due < $0 || $0 <= .now }) ?? true {
                 alarm = due
-                let pause = max(.milliseconds(1), due - .now)
+                let pause = due - .now
                 group.addTask { await self.wake(after: pause) }
             }
         }
     }
 
     private func wake(after pause: Duration) async {
-        // Cancelled while asleep: the loop that would be woken has ended.
-        try? await Task.sleep(for: pause, clock: .core)
+        // Not less than a clock counts: it would wake at the same instant, for ever. Cancelled while asleep: the loop that would be woken
+        // has ended.
+        try? await Task.sleep(for: max(Duration.milliseconds(1), pause), clock: .core)
         wake.yield()
     }
 
@@ -172,27 +178,25 @@ public actor Pool: Service {
         isPaced = false
     }
 
-    /// Natural batching: what is there goes at once while calls are plenty. When half of the budget is used up, batches go out only as
-    /// fast as calls come back, so that events gather on the records that wait; those that are not full half as fast while bulk work
-    /// waits for calls.
-    ///
-    /// So they do while more than a batch waits: a burst names the same records again and again, and to write them as fast as they
-    /// come takes MongoDB's time from the deliveries that still arrive.
+    /// How long to let records gather (`BatchPacing`); nil: a batch goes out.
     private func gatheringPause() async -> Duration? {
         guard queue.waitingCount > 0 else { return nil }
         let budget = await hubspot.budget
-        let isBurst = queue.waitingCount > HubSpotClient.batchMax
-        guard isBurst || budget.remaining * 2 < budget.allotted else { return nil }
-        let isBulkWaiting = CallClass.allCases.contains { $0 > .live && budget.waiting[$0, default: 0] > 0 }
-        let isFull = queue.waitingCount >= HubSpotClient.batchMax
-        let spacing = budget.limit.interval / max(1, budget.allotted) * (isBulkWaiting && !isFull ? 2 : 1)
-        let since = CoreClock.now - lastPacedBatch
-        if since >= spacing {
-            lastPacedBatch = .now
-            return nil
-        }
-        return spacing - since
+        // What comes in while a call of ours waits would only wait behind it.
+        if queue.waitingCount < HubSpotClient.batchMax, budget.waiting[.webhook, default: 0] > 0 { return Pool.askAgainAfter }
+        // What other instances use of our part comes back as soon as we need it.
+        let calls = max(1, budget.allotted, budget.limit.calls / max(1, budget.instances ?? 1))
+        let isNews = hasNews
+        hasNews = false
+        let pause = pacing.pause(
+            waiting: queue.waitingCount, max: HubSpotClient.batchMax, isNews: isNews,
+            limit: RateLimit(calls: calls, interval: budget.limit.interval), isYielding: budget.waiting.contains { $0.value > 0 },
+            at: CoreClock.now - origin)
+        if pause != nil { await hubspot.holdBack() }
+        return pause
     }
+
+    private static let askAgainAfter: Duration = .milliseconds(20)
 
     private func carryOut(_ batch: [RecordQueue.Task]) async {
         let results = await outcomes.reach(batch)

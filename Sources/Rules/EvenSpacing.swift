@@ -1,0 +1,20 @@
+/// Spreads starts evenly over time, some of them ahead of their turn after a lull: the generic cell rate algorithm (GCRA), which is
+/// a token bucket in one instant. A value: time is passed in.
+///
+/// Instants are durations since any fixed instant of a clock that does not go back.
+public struct EvenSpacing: Sendable {
+    /// When the next start would be, had none been ahead of its turn.
+    private var turn: Duration = .zero
+
+    public init() {}
+
+    /// When the next start may be.
+    ///
+    /// - Parameters:
+    ///   - spacing: between two starts.
+    ///   - ahead: starts that may be ahead of their turn.
+    public func earliest(_ spacing: Duration, ahead: Int) -> Duration { turn - spacing * ahead }
+
+    /// Notes a start at `now`; `spacing` after it is the next turn.
+    public mutating func start(_ spacing: Duration, at now: Duration) { turn = max(turn, now) + spacing }
+}
