@@ -58,7 +58,6 @@ public struct RateBudget: Sendable {
     private var ended: [(at: Duration, call: Call)] = []
     /// Calls of others that the headers betrayed, held like ours until `until`.
     private var foreign: (count: Int, until: Duration) = (0, .zero)
-    /// Of the paced calls, at the full limit.
     private var pacing = EvenSpacing()
 
     /// What a call without an answer may have spent on its way to the server after we gave it up.
@@ -68,10 +67,6 @@ public struct RateBudget: Sendable {
     ///
     /// - Source: platform page, sections 5.9 and 7.1.
     private static let associationsPercent = 75
-    /// How many calls may start at once before pacing spreads them: a tenth of the limit.
-    private var paceBurst: Int { max(1, base() / 10) }
-    private var paceSpacing: Duration { limit.interval / max(1, base()) }
-
     public init(_ limit: RateLimit) { self.limit = limit }
 
     // MARK: Sharing
@@ -134,7 +129,7 @@ public struct RateBudget: Sendable {
         let first = firstHeld(at: now)
         let others = foreign.until > now ? foreign.count : 0
         let held = underWay.count + ended.count - first + others
-        let share = min(allotted, max(1, base(percent: callClass.sharePercent)))
+        let share = share(of: callClass)
         guard held < share || held < allotted && isSqueezedOut(callClass, firstHeld: first) else {
             // The slot whose release makes room, if it is an ended call's; the next change of any kind if others hold some.
             let release = first + (others > 0 ? 0 : held - share)
@@ -143,10 +138,20 @@ public struct RateBudget: Sendable {
             return .wait(until: until)
         }
         if callClass.isPaced {
-            let earliest = pacing.earliest(paceSpacing, ahead: paceBurst)
+            // A few at once make up for one that was late.
+            let earliest = pacing.earliest(spacing(of: callClass), ahead: share / 50)
             if earliest > now { return .wait(until: earliest) }
         }
         return .start
+    }
+
+    private func share(of callClass: CallClass) -> Int { min(allotted, max(1, base(percent: callClass.sharePercent))) }
+
+    /// At which a class uses its share up just when its first slots are free again, not before: slots would come back in a bunch then,
+    /// and no other call would find any for a while, one interval later and ever after.
+    private func spacing(of callClass: CallClass) -> Duration {
+        let share = share(of: callClass)
+        return (limit.interval + limit.interval / 100) / max(1, share - share / 50)
     }
 
     /// Whether calls that read associations may be asked for at all; those that may not are passed over.
@@ -184,7 +189,7 @@ public struct RateBudget: Sendable {
         callCount += 1
         let call = Call(number: callCount, callClass: callClass, readsAssociations: readsAssociations, startedAt: now)
         underWay[call.number] = call
-        if callClass.isPaced { pacing.start(paceSpacing, at: now) }
+        if callClass.isPaced { pacing.start(spacing(of: callClass), at: now) }
         return call
     }
 

@@ -107,6 +107,24 @@ let seeds: [UInt64] = ProcessInfo.processInfo.environment["SEED"].flatMap(UInt64
         #expect((10...22).contains(simulation.count(.full)), "\(simulation.count(.full))")
     }
 
+    /// Webhooks at HubSpot's limit right after a sync, and at half of it during one: the sync's calls come back as evenly as they went.
+    @Test(arguments: ["100/10s", "190/10s", "250/10s"], [50, 300])
+    func noUrgentCallFindsALongGapAfterOrDuringASync(text: String, latencyMs: Int) throws {
+        let limit = try #require(RateLimit(text))
+        for (isOver, share) in [(true, 0.96), (false, 0.5)] {
+            var simulation = BudgetSimulation(limit, seed: 1)
+            simulation.latency = { _ in (.milliseconds(latencyMs), 0.5) }
+            simulation.ask(.full, count: limit.calls * (isOver ? 5 : 100))
+            repeat { simulation.run(until: simulation.now + .seconds(1)) } while simulation.now < .seconds(30) || isOver && simulation.isWaiting(.full)
+            for _ in 0..<limit.calls * 2 {
+                simulation.ask(.webhook)
+                simulation.run(until: simulation.now + limit.interval / (Double(limit.calls) * share))
+            }
+            let longest = try #require(simulation.waited[.webhook]?.max())
+            #expect(longest <= .milliseconds(300), "\(longest) when it is over: \(isOver)")
+        }
+    }
+
     @Test(arguments: [CallClass.live, .incremental, .full, .healing])
     func bulkWorkGoesOnWhileUrgentWorkIsBelowTheLimit(bulk: CallClass) throws {
         var simulation = BudgetSimulation(try #require(RateLimit("100/10s")), seed: 1)
