@@ -1,6 +1,7 @@
 import Curl
 import Foundation
 @testable import HubSpot
+import Model
 import Rules
 import Testing
 
@@ -71,6 +72,28 @@ import Testing
         _ = try await limiter.acquire(.search, .full)
         let snapshot = await limiter.snapshot
         #expect(snapshot.remaining == 0 && snapshot.searchRemaining == 0 && snapshot.inFlight == 2)
+    }
+
+    /// Webhooks wait in the pool, where they gather, and not for a call: the others have to make room for them all the same.
+    @Test func whatIsHeldBackIsWantedAsMuchAsWhatWaits() async throws {
+        let limit = RateLimit(calls: 100, interval: .seconds(10))
+        let limiters = ["a", "b"].map { Limiter(general: limit, search: limit, pauseWaitMax: .seconds(5), sharingAs: $0) }
+        var ledger = BudgetLedger()
+        func look(_ seconds: Range<Int64>, isHoldingBack: Bool) async -> [Int] {
+            for second in seconds {
+                if isHoldingBack { await limiters[0].holdBack(.general) }
+                for limiter in limiters {
+                    let proposal = await limiter.propose(
+                        on: ledger, storeNow: Timestamp(milliseconds: second * 1000), lookedAt: .now, isLeaving: false)
+                    ledger = proposal.ledger
+                    await limiter.confirm(proposal)
+                }
+            }
+            return [await limiters[0].snapshot.allotted, await limiters[1].snapshot.allotted]
+        }
+        #expect(await look(0..<10, isHoldingBack: false) == [48, 48], "who wants nothing shares what there is")
+        #expect(await look(10..<20, isHoldingBack: true) == [92, 4])
+        #expect(await look(20..<30, isHoldingBack: false) == [48, 48])
     }
 
     @Test func waitersAreRefusedWhenALongPauseBegins() async throws {
