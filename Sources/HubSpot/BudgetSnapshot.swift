@@ -22,6 +22,6 @@ public struct BudgetSnapshot: Sendable, Equatable {
     public let pauseReason: RateBudget.PauseReason?
     /// Calls under way.
     public let inFlight: Int
-    /// Calls that wait for their turn, by class.
+    /// Calls that wait for their turn, by class; none of a class for which none does.
     public let waiting: [CallClass: Int]
 }

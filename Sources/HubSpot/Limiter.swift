@@ -126,6 +126,7 @@ actor Limiter {
         var needs: [Lane: AccountBudget.Need] = [:]
         for lane in Lane.allCases {
             let counts = (waiters[lane] ?? [:]).mapValues(\.count)
+            // How many there would be nobody knows; a look a second later there are as many more.
             let heldBack = heldBack.contains(lane) ? budget[lane].limit.reserve : 0
             needs[lane] = .init(
                 waiting: counts.values.reduce(0, +) + heldBack,

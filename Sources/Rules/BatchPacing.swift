@@ -1,17 +1,13 @@
 /// Decides when what has gathered is read as a batch, so that calls need not wait for the rate limit: one that waits gathers nothing.
 /// A value: time is passed in, nothing waits here.
 ///
-/// What comes in after a lull goes at once. Then batches go as fast as calls come back: used up faster, calls would come back as
-/// unevenly one interval later, with seconds between them in which nothing is read.
+/// What comes in after a lull goes at once, then batches go as fast as calls come back.
 ///
 /// Batches start when something comes in, unless nothing does for long: one that starts by itself leaves out what comes in the moment
 /// after. With ten deliveries for every six calls, six of them wait for nothing and four for the next one; batches that went by the
 /// clock would let all wait for half of the spacing in the median.
 public struct BatchPacing: Sendable {
     private var spacing = EvenSpacing()
-
-    /// How long a call mostly takes at most: its slot is held for one interval more.
-    static let callLife: Duration = .milliseconds(100)
 
     public init() {}
 
@@ -29,7 +25,7 @@ public struct BatchPacing: Sendable {
     ) -> Duration? {
         // Some are ahead of their turn after a lull, and still all that hold a slot at any time are no more than the limit.
         let ahead = Swift.max(limit.calls / 40, min(4, (limit.calls + 3) / 4))
-        let even = (limit.interval + BatchPacing.callLife) / Swift.max(1, limit.calls - ahead)
+        let even = EvenSpacing.between(limit.calls, ahead: ahead, per: limit.interval)
         let isFull = waiting >= max
         let turn = isFull ? limit.interval / limit.calls : isYielding ? even * 2 : even
         // A burst names the same things again and again: to write them as fast as they come takes MongoDB's time from the deliveries

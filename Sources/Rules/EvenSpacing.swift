@@ -8,6 +8,17 @@ public struct EvenSpacing: Sendable {
 
     public init() {}
 
+    /// The spacing at which calls use up what there is just when the first slots are free again, a hundredth of the interval being how long
+    /// a call mostly takes. Used up faster, slots would come back as unevenly one interval later and ever after, with a while between
+    /// them in which nobody finds any.
+    ///
+    /// - Parameters:
+    ///   - calls: slots that there are.
+    ///   - ahead: of them, those for starts ahead of their turn.
+    public static func between(_ calls: Int, ahead: Int, per interval: Duration) -> Duration {
+        (interval + interval / 100) / max(1, calls - ahead)
+    }
+
     /// When the next start may be.
     ///
     /// - Parameters:

@@ -67,6 +67,7 @@ public struct RateBudget: Sendable {
     ///
     /// - Source: platform page, sections 5.9 and 7.1.
     private static let associationsPercent = 75
+
     public init(_ limit: RateLimit) { self.limit = limit }
 
     // MARK: Sharing
@@ -138,8 +139,7 @@ public struct RateBudget: Sendable {
             return .wait(until: until)
         }
         if callClass.isPaced {
-            // A few at once make up for one that was late.
-            let earliest = pacing.earliest(spacing(of: callClass), ahead: share / 50)
+            let earliest = pacing.earliest(spacing(of: callClass), ahead: ahead(of: callClass))
             if earliest > now { return .wait(until: earliest) }
         }
         return .start
@@ -147,11 +147,11 @@ public struct RateBudget: Sendable {
 
     private func share(of callClass: CallClass) -> Int { min(allotted, max(1, base(percent: callClass.sharePercent))) }
 
-    /// At which a class uses its share up just when its first slots are free again, not before: slots would come back in a bunch then,
-    /// and no other call would find any for a while, one interval later and ever after.
+    /// A few calls at once make up for one that was late.
+    private func ahead(of callClass: CallClass) -> Int { share(of: callClass) / 50 }
+
     private func spacing(of callClass: CallClass) -> Duration {
-        let share = share(of: callClass)
-        return (limit.interval + limit.interval / 100) / max(1, share - share / 50)
+        EvenSpacing.between(share(of: callClass), ahead: ahead(of: callClass), per: limit.interval)
     }
 
     /// Whether calls that read associations may be asked for at all; those that may not are passed over.

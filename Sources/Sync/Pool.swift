@@ -183,15 +183,14 @@ public actor Pool: Service {
         guard queue.waitingCount > 0 else { return nil }
         let budget = await hubspot.budget
         // What comes in while a call of ours waits would only wait behind it.
-        if queue.waitingCount < HubSpotClient.batchMax, budget.waiting[.webhook, default: 0] > 0 { return Pool.askAgainAfter }
+        if queue.waitingCount < HubSpotClient.batchMax, budget.waiting[.webhook] != nil { return Pool.askAgainAfter }
         // What other instances use of our part comes back as soon as we need it.
         let calls = max(1, budget.allotted, budget.limit.calls / max(1, budget.instances ?? 1))
         let isNews = hasNews
         hasNews = false
         let pause = pacing.pause(
             waiting: queue.waitingCount, max: HubSpotClient.batchMax, isNews: isNews,
-            limit: RateLimit(calls: calls, interval: budget.limit.interval), isYielding: budget.waiting.contains { $0.value > 0 },
-            at: CoreClock.now - origin)
+            limit: RateLimit(calls: calls, interval: budget.limit.interval), isYielding: !budget.waiting.isEmpty, at: CoreClock.now - origin)
         if pause != nil { await hubspot.holdBack() }
         return pause
     }
