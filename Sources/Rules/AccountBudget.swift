@@ -193,8 +193,8 @@ public struct AccountBudget: Sendable {
         all[id ?? ""] = claim
         let turn = Int(storeNow.milliseconds / AccountBudget.turn.milliseconds)
         let target = BudgetLedger.targets(limit, all, turn: turn)[id ?? ""] ?? 0
-        // The reserve is for those who have less than a little, and for urgent calls.
-        let urgent = need.urgentWaiting > 0 ? held + need.urgentWaiting : 0
+        // The reserve is for those who have less than a little, and for urgent calls; beyond it, what is ours is another's as well.
+        let urgent = need.urgentWaiting > 0 ? min(held + need.urgentWaiting, target + limit.reserve) : 0
         let pressing = max(min(target, max(1, limit.reserve)), urgent)
         let room = max(0, limit.calls - others)
         claim.calls = min(room, max(pressing, min(target, max(own, room - limit.reserve))))

@@ -95,6 +95,29 @@ private let few = Array(seeds.prefix(24))
         for idle in simulation.instances.dropFirst() { #expect(idle.started.count == 3) }
     }
 
+    /// Both have more urgent calls than they can make; the second only after the first has taken everything.
+    @Test(arguments: ["100/10s", "190/10s"]) func whoHasUrgentCallsLaterGetsAsManyAsWhoHadThemBefore(text: String) throws {
+        let limit = try #require(RateLimit(text))
+        var simulation = SharingSimulation(limit, seed: 11)
+        simulation.callTime = 0.3...0.3
+        let first = simulation.start()
+        let second = simulation.start()
+        func run(_ busy: [SharingSimulation.Instance], for seconds: Int) {
+            for _ in 0..<seconds * 10 {
+                for instance in busy { instance.waiting[.webhook] = limit.calls / 10 }
+                simulation.run(for: 0.1)
+            }
+        }
+        run([first], for: 40)
+        #expect(first.started.count >= limit.calls * 7 / 2, "an idle one leaves it nearly all")
+        run([first, second], for: 60)
+        let before = [first.started.count, second.started.count]
+        run([first, second], for: 60)
+        let shares = [first.started.count - before[0], second.started.count - before[1]]
+        #expect(shares.allSatisfy { $0 >= limit.calls * 6 * 2 / 5 }, "\(shares)")
+        #expect(simulation.server.fullest <= limit.calls)
+    }
+
     @Test func aLoneInstanceHasTheWholeLimitAtOnce() throws {
         let limit = try #require(RateLimit("100/10s"))
         var simulation = SharingSimulation(limit, seed: 7)
