@@ -13,6 +13,8 @@ import time
 import urllib.error
 import urllib.request
 
+ADMIN = os.environ["API_URL"] + "/api/admin/hubspot/"
+SIMULATOR = os.environ["SIMULATOR_URL"] + "/_simulator/"
 CHANGES_PER_SECOND = 200
 SECONDS = 30
 
@@ -35,18 +37,16 @@ def batch_reads():
 
 def freshness(turns_per_second, gathering_ms):
     """Milliseconds from receipt to the mirror of the last 2,000 deliveries, while records change, and of one batch read's round trip."""
-    admin = os.environ["API_URL"] + "/api/admin/hubspot/"
-    simulator = os.environ["SIMULATOR_URL"] + "/_simulator/"
-    get(simulator + "webhooks", "POST", {"gatheringMs": gathering_ms})
+    get(SIMULATOR + "webhooks", "POST", {"gatheringMs": gathering_ms})
     before = batch_reads()
     begin = time.monotonic()
     for turn in range(SECONDS * turns_per_second):
         changes = {"changes": CHANGES_PER_SECOND // turns_per_second, "seed": turn, "mix": {"update": 1}, "types": ["contacts"]}
-        get(simulator + "mutate", "POST", changes)
+        get(SIMULATOR + "mutate", "POST", changes)
         time.sleep(max(0, begin + (turn + 1) / turns_per_second - time.monotonic()))
-    status = get(admin + "sync/status")
+    status = get(ADMIN + "sync/status")
     after = batch_reads()
-    calls = get(simulator + "calls")
+    calls = get(SIMULATOR + "calls")
     return {
         "p50Ms": status["webhooks"]["lagMs"]["p50"], "p99Ms": status["webhooks"]["lagMs"]["p99"], "queued": status["tasks"]["queued"],
         "roundTripMs": (after[1] - before[1]) / (after[0] - before[0]) * 1000, "received": status["webhooks"]["received"],
@@ -75,7 +75,7 @@ def first_answer():
         process.wait()
 
 
-get(os.environ["API_URL"] + "/api/admin/hubspot/sync/all", "POST")
+get(ADMIN + "sync/all", "POST")
 gathered = freshness(50, 20)
 single = freshness(200, 0)
 starts = [first_answer() for _ in range(5)]

@@ -117,7 +117,10 @@ actor Limiter {
     func setOnNews(_ body: @escaping @Sendable () -> Void) { onNews = body }
 
     /// Notes that urgent calls are held back before they wait here, because there are so few.
-    func holdBack(_ lane: Lane) { heldBack.insert(lane) }
+    func holdBack(_ lane: Lane) {
+        short.insert(lane)
+        heldBack.insert(lane)
+    }
 
     func propose(
         on ledger: BudgetLedger, storeNow: Timestamp, lookedAt: CoreClock.Instant, isLeaving: Bool
@@ -129,9 +132,8 @@ actor Limiter {
             // How many there would be nobody knows; a look a second later there are as many more.
             let heldBack = heldBack.contains(lane) ? budget[lane].limit.reserve : 0
             needs[lane] = .init(
-                waiting: counts.values.reduce(0, +) + heldBack,
-                urgentWaiting: counts.reduce(0) { $0 + ($1.key.isUrgent ? $1.value : 0) } + heldBack,
-                isShort: short.contains(lane) || heldBack > 0)
+                waiting: counts.values.reduce(0, +),
+                urgentWaiting: counts.reduce(0) { $0 + ($1.key.isUrgent ? $1.value : 0) } + heldBack, isShort: short.contains(lane))
         }
         short = []
         heldBack = []

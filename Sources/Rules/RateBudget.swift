@@ -75,15 +75,6 @@ public struct RateBudget: Sendable {
     /// How many slots may be held: the limit, or what this instance has of it.
     public var allotted: Int { min(limit.calls, allotment?.calls ?? limit.calls) }
 
-    /// What the classes' shares are taken from: the allotment as if it held its part of the reserve too, which bulk work leaves free
-    /// anyway (`RateLimit.reserve`). At most the limit.
-    ///
-    /// - Parameter percent: of it, rounded once.
-    private func base(percent: Int = 100) -> Int {
-        let part = allotment == nil ? limit.calls : limit.calls - limit.reserve
-        return min(limit.calls * percent, allotted * limit.calls * percent / part) / 100
-    }
-
     /// From now on at most `calls` slots are held here, until `instant`; after it none is taken until this is called again. What is
     /// held beyond that stays so until it is free by itself.
     public mutating func allot(_ calls: Int, until instant: Duration, at now: Duration) {
@@ -139,20 +130,22 @@ public struct RateBudget: Sendable {
             return .wait(until: until)
         }
         if callClass.isPaced {
-            let earliest = pacing.earliest(spacing(of: callClass), ahead: ahead(of: callClass))
+            // Some at once make up for those that were late. The gap that they leave is bridged by what bulk work leaves free.
+            let earliest = pacing.earliest(spacing(of: share), ahead: max(4, share / 25))
             if earliest > now { return .wait(until: earliest) }
         }
         return .start
     }
 
-    private func share(of callClass: CallClass) -> Int { min(allotted, max(1, base(percent: callClass.sharePercent))) }
-
-    /// A few calls at once make up for one that was late.
-    private func ahead(of callClass: CallClass) -> Int { share(of: callClass) / 50 }
-
-    private func spacing(of callClass: CallClass) -> Duration {
-        EvenSpacing.between(share(of: callClass), ahead: ahead(of: callClass), per: limit.interval)
+    /// Slots in use for which one more call of that class may start. Taken from the allotment as if it held its part of the reserve too,
+    /// which bulk work leaves free anyway (`RateLimit.reserve`), but at most from the limit.
+    private func share(of callClass: CallClass) -> Int {
+        let percent = callClass.sharePercent
+        let part = allotment == nil ? limit.calls : limit.calls - limit.reserve
+        return min(allotted, max(1, min(limit.calls * percent, allotted * limit.calls * percent / part) / 100))
     }
+
+    private func spacing(of share: Int) -> Duration { EvenSpacing.between(share, ahead: 0, per: limit.interval) }
 
     /// Whether calls that read associations may be asked for at all; those that may not are passed over.
     public func associationsDecision(at now: Duration) -> Decision {
@@ -189,7 +182,7 @@ public struct RateBudget: Sendable {
         callCount += 1
         let call = Call(number: callCount, callClass: callClass, readsAssociations: readsAssociations, startedAt: now)
         underWay[call.number] = call
-        if callClass.isPaced { pacing.start(spacing(of: callClass), at: now) }
+        if callClass.isPaced { pacing.start(spacing(of: share(of: callClass)), at: now) }
         return call
     }
 

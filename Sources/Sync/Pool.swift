@@ -185,7 +185,7 @@ public actor Pool: Service {
         // What comes in while a call of ours waits would only wait behind it.
         if queue.waitingCount < HubSpotClient.batchMax, budget.waiting[.webhook] != nil { return Pool.askAgainAfter }
         // What other instances use of our part comes back as soon as we need it.
-        let calls = max(1, budget.allotted, budget.limit.calls / max(1, budget.instances ?? 1))
+        let calls = max(1, budget.allotted, budget.limit.calls / (budget.instances ?? 1))
         let isNews = hasNews
         hasNews = false
         let pause = pacing.pause(
